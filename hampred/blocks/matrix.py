@@ -1,0 +1,184 @@
+"""BlockMatrix: a one-electron matrix as blocks M_ij(R) between the orbitals of two atoms."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from hampred.basis import BasisLayout
+from hampred.errors import HampredError
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockMatrix:
+    """Blocks M_ij(R) = ⟨φ_i(0)| M |φ_j(R)⟩ of a molecule (every R = 0) or a crystal.
+
+    Attributes:
+        layout: Orbitals of each atom.
+        pairs: Atoms i, j of each block [n_pairs, 2].
+        cell_shifts: Lattice vector R of each block in units of the cell vectors [n_pairs, 3].
+        values: The blocks in row-major order, one behind the other [n_values]; Hartree for a Hamiltonian.
+    """
+
+    layout: BasisLayout
+    pairs: IntArray
+    cell_shifts: IntArray
+    values: Array
+
+    @classmethod
+    def from_dense(cls, layout: BasisLayout, matrix: Array, pairs: IntArray | None = None) -> "BlockMatrix":
+        """Cuts a dense matrix of a molecule into blocks.
+
+        Args:
+            layout: Orbitals of each atom.
+            matrix: [n_orbitals, n_orbitals] in AO order.
+            pairs: Blocks to keep [n_pairs, 2]; all n_atoms² without it.
+
+        Raises:
+            HampredError: The matrix does not have the shape of the layout.
+        """
+        if matrix.shape != (layout.n_orbitals, layout.n_orbitals):
+            raise HampredError(
+                f"Matrix of shape {matrix.shape} given where the basis has {layout.n_orbitals} orbitals: "
+                "check basis set and order of atoms."
+            )
+        if pairs is None:
+            pairs = np.stack(np.meshgrid(*2 * [np.arange(layout.n_atoms)], indexing="ij"), axis=-1).reshape(-1, 2)
+        empty = cls(layout, pairs, np.zeros((len(pairs), 3), dtype=np.int64), np.empty(0))
+        return replace(empty, values=np.asarray(matrix, dtype=np.float64)[empty.rows, empty.columns])
+
+    @cached_property
+    def shapes(self) -> IntArray:
+        """Rows and columns of each block [n_pairs, 2]."""
+        return self.layout.sizes[self.pairs]
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """First value of each block, and the number of values at the end [n_pairs + 1]."""
+        return np.concatenate([[0], np.cumsum(self.shapes.prod(axis=1))]).astype(np.int64)
+
+    @cached_property
+    def pair_of_value(self) -> IntArray:
+        """Pair to which each value belongs [n_values]."""
+        return np.repeat(np.arange(len(self.pairs)), self.shapes.prod(axis=1))
+
+    @cached_property
+    def local_indices(self) -> tuple[IntArray, IntArray]:
+        """Row and column of each value within its own block, 2 × [n_values]."""
+        within = np.arange(self.starts[-1]) - self.starts[self.pair_of_value]
+        width = self.shapes[self.pair_of_value, 1]
+        return within // width, within % width
+
+    @cached_property
+    def rows(self) -> IntArray:
+        """Row of each value in the dense matrix [n_values]."""
+        return self.layout.offsets[self.pairs[self.pair_of_value, 0]] + self.local_indices[0]
+
+    @cached_property
+    def columns(self) -> IntArray:
+        """Column of each value in the dense matrix [n_values]."""
+        return self.layout.offsets[self.pairs[self.pair_of_value, 1]] + self.local_indices[1]
+
+    @cached_property
+    def onsite(self) -> NDArray[np.bool_]:
+        """Whether a pair is an atom with itself [n_pairs]."""
+        return (self.pairs[:, 0] == self.pairs[:, 1]) & ~self.cell_shifts.any(axis=1)
+
+    @cached_property
+    def reverse(self) -> IntArray:
+        """Index of the pair (j, i, −R) of each pair (i, j, R) [n_pairs].
+
+        Raises:
+            HampredError: A pair stands there without its reverse.
+        """
+        forward = np.concatenate([self.pairs, self.cell_shifts], axis=1)
+        backward = np.concatenate([self.pairs[:, ::-1], -self.cell_shifts], axis=1)
+        order, reverse_order = np.lexsort(forward.T), np.lexsort(backward.T)
+        if not np.array_equal(forward[order], backward[reverse_order]):
+            raise HampredError("A pair of atoms stands in the matrix without its reverse: give both (i, j) and (j, i).")
+        index = np.empty(len(order), dtype=np.int64)
+        index[reverse_order] = order
+        return index
+
+    def block(self, pair: int) -> Array:
+        """View of one block [n_orbitals_i, n_orbitals_j]."""
+        return self.values[self.starts[pair] : self.starts[pair + 1]].reshape(self.shapes[pair])
+
+    def groups(self) -> Iterator[tuple[int, int, IntArray, IntArray]]:
+        """Pairs of like elements: (Z_i, Z_j, pairs [m], value indices [m, n_orbitals_i, n_orbitals_j])."""
+        elements = self.layout.numbers[self.pairs]
+        for z_i, z_j in np.unique(elements, axis=0):
+            members = np.flatnonzero((elements == (z_i, z_j)).all(axis=1))
+            n_i, n_j = self.shapes[members[0]]
+            yield int(z_i), int(z_j), members, self.starts[members, None, None] + np.arange(n_i * n_j).reshape(n_i, n_j)
+
+    def to_sparse(self) -> csr_array:
+        """Sparse matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""
+        n = self.layout.n_orbitals
+        return csr_array((self.values, (self.rows, self.columns)), shape=(n, n))
+
+    def to_dense(self) -> Array:
+        """Dense matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""
+        return self.to_sparse().toarray()
+
+    def bloch(self, k: Array) -> NDArray[np.complex128]:
+        """Bloch sum Σ_R e^{2πi k·R} M(R) in the lattice gauge, as PySCF.
+
+        Args:
+            k: Wave vector in units of the reciprocal cell vectors [3].
+
+        Returns:
+            Complex matrix [n_orbitals, n_orbitals].
+        """
+        phases = np.exp(2j * np.pi * (self.cell_shifts @ np.asarray(k, dtype=float)))
+        n = self.layout.n_orbitals
+        values = self.values * phases[self.pair_of_value]
+        return csr_array((values, (self.rows, self.columns)), shape=(n, n)).toarray()
+
+    def transposed(self) -> "BlockMatrix":
+        """The adjoint on the same list of pairs: M_ij(R) becomes M_ji(−R)ᵀ."""
+        row, column = self.local_indices
+        reverse = self.reverse[self.pair_of_value]
+        return replace(self, values=self.values[self.starts[reverse] + column * self.shapes[reverse, 1] + row])
+
+    def hermitized(self) -> "BlockMatrix":
+        """Hermitian part ½ (M_ij(R) + M_ji(−R)ᵀ)."""
+        return replace(self, values=0.5 * (self.values + self.transposed().values))
+
+    def rotated(self, rotation: Array) -> "BlockMatrix":
+        """The matrix of the structure whose positions r became Q r: D M Dᵀ.
+
+        Args:
+            rotation: Element Q of O(3), [3, 3].
+        """
+        basis = self.layout.basis
+        d = {int(z): basis.layout([z]).rotation(rotation) for z in np.unique(self.layout.numbers)}
+        values = np.empty_like(self.values)
+        for z_i, z_j, _, index in self.groups():
+            values[index] = d[z_i] @ self.values[index] @ d[z_j].T
+        return replace(self, values=values)
+
+    def plus(self, other: "BlockMatrix") -> "BlockMatrix":
+        """Sum of two matrices on the same list of pairs."""
+        return replace(self, values=self.values + other.values)
+
+    def error(self, other: "BlockMatrix") -> dict[str, float]:
+        """Mean absolute difference of the elements, in the unit of the values.
+
+        Returns:
+            ``all``, ``onsite``, ``offsite`` (NaN for a single atom) and ``max``.
+        """
+        difference = np.abs(self.values - other.values)
+        onsite = self.onsite[self.pair_of_value]
+        return {
+            "all": float(difference.mean()),
+            "onsite": float(difference[onsite].mean()),
+            "offsite": float(difference[~onsite].mean()) if (~onsite).any() else float("nan"),
+            "max": float(difference.max()),
+        }

@@ -1,0 +1,126 @@
+"""HamiltonianSample: one labelled structure, and the level of theory that defines its label."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from hampred.basis import OrbitalBasis
+from hampred.blocks.matrix import BlockMatrix
+from hampred.errors import HampredError
+
+
+@dataclass(frozen=True)
+class LevelOfTheory:
+    """What defines a label: samples of different levels never meet in one store.
+
+    Attributes:
+        functional: PySCF's name, such as ``pbe`` or ``b3lyp``.
+        functional_definition: What libxc evaluates; for B3LYP whether the correlation is VWN5 or VWN-RPA.
+        basis: PySCF's name of the basis set.
+        grid_level: Level of PySCF's integration grid (0 to 9).
+        conv_tol: Convergence of the energy (Hartree).
+        density_fit: Whether Coulomb integrals are density-fitted, which shifts F by about 8e-6 Hartree.
+        auxbasis: Fitting basis, None for PySCF's default.
+        method: Kind of calculation.
+        code: Program and version.
+    """
+
+    functional: str
+    functional_definition: str
+    basis: str
+    grid_level: int = 3
+    conv_tol: float = 1e-9
+    density_fit: bool = False
+    auxbasis: str | None = None
+    method: str = "RKS"
+    code: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "LevelOfTheory":
+        """Inverse of `to_dict`; unknown keys are ignored."""
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+
+    def require_equal(self, other: "LevelOfTheory") -> None:
+        """Compares two levels, the program's version aside.
+
+        Raises:
+            HampredError: They differ; the first difference is named.
+        """
+        for f in fields(self):
+            a, b = getattr(self, f.name), getattr(other, f.name)
+            if a != b and f.name != "code":
+                raise HampredError(f"Labels of different levels of theory: {f.name} is {a!r} in one and {b!r} in the other.")
+
+
+@dataclass(frozen=True, eq=False)
+class HamiltonianSample:
+    """One labelled structure.
+
+    Attributes:
+        atoms: Numbers, positions (Å), cell and periodicity.
+        basis: Orbitals of its elements.
+        matrices: ``hamiltonian`` (Hartree); the overlap is never stored, since it is analytic.
+        orbital_energies: Eigenvalues [n_orbitals], Hartree.
+        level: What defines the label.
+        total_energy: Hartree.
+        dipole: Atomic units [3].
+        forces: Hartree/Å [n_atoms, 3], or None.
+        scf_cycles: Cycles from PySCF's default guess.
+        charge: Total charge (e).
+        spin: Unpaired electrons.
+        provenance: Where the geometry came from (``source``, ``molecule``, ``seed``, …), plain JSON types.
+    """
+
+    atoms: Atoms
+    basis: OrbitalBasis
+    matrices: Mapping[str, BlockMatrix]
+    orbital_energies: NDArray[np.float64]
+    level: LevelOfTheory
+    total_energy: float = float("nan")
+    dipole: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    forces: NDArray[np.float64] | None = None
+    scf_cycles: int = 0
+    charge: int = 0
+    spin: int = 0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def hamiltonian(self) -> BlockMatrix:
+        """The label F as blocks, Hartree."""
+        return self.matrices["hamiltonian"]
+
+    @property
+    def n_electrons(self) -> int:
+        """Electrons that the orbitals hold, cores replaced by potentials aside."""
+        core = sum(self.basis.elements[int(z)].n_core for z in self.atoms.numbers)
+        return int(self.atoms.numbers.sum()) - core - self.charge
+
+    @property
+    def n_occupied(self) -> int:
+        """Doubly occupied orbitals of the closed shell."""
+        return self.n_electrons // 2
+
+
+def structure_key(atoms: Atoms, charge: int, spin: int, level: LevelOfTheory) -> str:
+    """Name of a label: SHA-256 of the structure and its level of theory; the same task has the same key everywhere.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    definition = {**level.to_dict(), "code": ""}
+    text = json.dumps([definition, int(charge), int(spin), [bool(b) for b in atoms.pbc]], sort_keys=True)
+    digest = hashlib.sha256(text.encode())
+    digest.update(np.ascontiguousarray(atoms.numbers, dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(np.round(atoms.positions, 10), dtype="<f8").tobytes())
+    digest.update(np.ascontiguousarray(np.round(atoms.cell.array, 10), dtype="<f8").tobytes())
+    return digest.hexdigest()

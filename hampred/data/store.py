@@ -1,0 +1,327 @@
+"""The HDF5 store of labels: one schema for molecules and crystals, one writer and one reader.
+
+A store is flat and ragged: the arrays of all samples stand one behind the other, offsets say where each begins, every
+array carries Fletcher-32 checksums and every sample a SHA-256. A shard is a store with one sample. Files appear under
+their name only when complete: written beside it, synchronised, renamed.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from hampred.basis import OrbitalBasis
+from hampred.blocks.matrix import BlockMatrix
+from hampred.data.sample import HamiltonianSample, LevelOfTheory
+from hampred.errors import HampredError
+
+FORMAT = "hampred-store"
+VERSION = 1
+
+# array → (offsets that cut it into samples, trailing shape, type); "samples" means one row a sample
+SCHEMA: dict[str, tuple[str, tuple[int, ...], str]] = {
+    "cell": ("samples", (3, 3), "<f8"),  # Å, rows
+    "pbc": ("samples", (3,), "|u1"),
+    "total_energy": ("samples", (), "<f8"),  # Hartree
+    "dipole": ("samples", (3,), "<f8"),  # atomic units
+    "scf_cycles": ("samples", (), "<i4"),
+    "charge": ("samples", (), "<i4"),
+    "spin": ("samples", (), "<i4"),
+    "sha256": ("samples", (32,), "|u1"),
+    "numbers": ("atoms", (), "<i4"),
+    "positions": ("atoms", (3,), "<f8"),  # Å
+    "forces": ("atoms", (3,), "<f8"),  # Hartree/Å, NaN where they were not asked for
+    "pairs": ("pairs", (2,), "<i4"),  # one of (i, j, R) and (j, i, −R)
+    "cell_shifts": ("pairs", (3,), "<i4"),
+    "hamiltonian": ("values", (), "<f8"),  # Hartree, PySCF's AO order
+    "orbital_energies": ("orbitals", (), "<f8"),  # Hartree
+    "provenance": ("text", (), "|u1"),  # JSON
+}
+RAGGED = ("atoms", "pairs", "values", "orbitals", "text")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary path in the folder of `path`, and moves the finished file there; an error leaves no trace.
+
+    Raises:
+        HampredError: The folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise HampredError(f"Cannot write {path}: {error.strerror}. Choose another output folder.") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_store(path: Path, samples: Iterable[HamiltonianSample], notes: Mapping[str, Any] | None = None) -> int:
+    """Writes samples of one level of theory into a new store.
+
+    Args:
+        path: File to create or replace.
+        samples: The samples, read one at a time.
+        notes: More for the header: ``failures``, ``label_noise``, …; plain JSON types.
+
+    Returns:
+        Number of samples.
+
+    Raises:
+        HampredError: The path cannot be written, levels or bases differ, or there is no sample.
+    """
+    basis: OrbitalBasis | None = None
+    level: LevelOfTheory | None = None
+    count = 0
+    with replacing(Path(path)) as temporary, h5py.File(temporary, "w") as file:
+        offsets = {name: [0] for name in RAGGED}
+        for sample in samples:
+            basis = sample.basis if basis is None else basis.merged(sample.basis)
+            level = level or sample.level
+            level.require_equal(sample.level)
+            arrays = _arrays(sample)
+            for name, array in arrays.items():
+                _append(file, name, array)
+            for name in RAGGED:
+                first = next(key for key, (kind, _, _) in SCHEMA.items() if kind == name)
+                offsets[name].append(offsets[name][-1] + len(arrays[first]))
+            count += 1
+        if basis is None or level is None:
+            raise HampredError("There is no finished sample to store: see the list of failures.")
+        for name, values in offsets.items():
+            file.create_dataset(f"offsets/{name}", data=np.array(values, dtype="<i8"), chunks=True, fletcher32=True)
+        header = {"format": FORMAT, "version": VERSION, "basis": basis.to_dict(), "level": level.to_dict()}
+        text = np.frombuffer(json.dumps({**header, **(notes or {})}).encode(), dtype="|u1")
+        file.create_dataset("header", data=text, chunks=True, fletcher32=True)
+    return count
+
+
+def _append(file: h5py.File, name: str, array: NDArray) -> None:
+    if name not in file:
+        chunk = (min(max(len(array), 1), 4096), *array.shape[1:])
+        file.create_dataset(name, data=array, chunks=chunk, maxshape=(None, *array.shape[1:]), fletcher32=True)
+        return
+    dataset = file[name]
+    start = len(dataset)
+    dataset.resize(start + len(array), axis=0)
+    dataset[start:] = array
+
+
+def _arrays(sample: HamiltonianSample) -> dict[str, NDArray]:
+    """The rows that a sample adds to each array of the schema."""
+    atoms, matrix = sample.atoms, _upper(sample.hamiltonian)
+    forces = np.full((len(atoms), 3), np.nan) if sample.forces is None else sample.forces
+    raw: dict[str, Any] = {
+        "cell": [atoms.cell.array],
+        "pbc": [atoms.pbc],
+        "total_energy": [sample.total_energy],
+        "dipole": [sample.dipole],
+        "scf_cycles": [sample.scf_cycles],
+        "charge": [sample.charge],
+        "spin": [sample.spin],
+        "numbers": atoms.numbers,
+        "positions": atoms.positions,
+        "forces": forces,
+        "pairs": matrix.pairs,
+        "cell_shifts": matrix.cell_shifts,
+        "hamiltonian": matrix.values,
+        "orbital_energies": sample.orbital_energies,
+        "provenance": np.frombuffer(json.dumps(dict(sample.provenance)).encode(), dtype="|u1"),
+    }
+    arrays = {name: np.asarray(value, dtype=SCHEMA[name][2]) for name, value in raw.items()}
+    arrays["sha256"] = np.frombuffer(_digest(arrays), dtype="|u1")[None]
+    return {name: arrays[name] for name in SCHEMA}
+
+
+def _digest(arrays: Mapping[str, NDArray]) -> bytes:
+    digest = hashlib.sha256()
+    for name in SCHEMA:
+        if name != "sha256":
+            digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.digest()
+
+
+def _upper(matrix: BlockMatrix) -> BlockMatrix:
+    """Keeps one of the pairs (i, j, R) and (j, i, −R)."""
+    return _select(matrix, np.flatnonzero(np.arange(len(matrix.pairs)) <= matrix.reverse))
+
+
+def _select(matrix: BlockMatrix, keep: NDArray[np.int64]) -> BlockMatrix:
+    values = np.concatenate([matrix.values[matrix.starts[k] : matrix.starts[k + 1]] for k in keep])
+    return BlockMatrix(matrix.layout, matrix.pairs[keep], matrix.cell_shifts[keep], values)
+
+
+def _full(half: BlockMatrix) -> BlockMatrix:
+    """Adds the reverse of every stored pair that is not its own."""
+    other = np.flatnonzero((half.pairs[:, 0] != half.pairs[:, 1]) | half.cell_shifts.any(axis=1))
+    mirrored = [half.block(int(k)).T.ravel() for k in other]
+    return BlockMatrix(
+        half.layout,
+        np.concatenate([half.pairs, half.pairs[other, ::-1]]),
+        np.concatenate([half.cell_shifts, -half.cell_shifts[other]]),
+        np.concatenate([half.values, *mirrored]),
+    )
+
+
+class Store:
+    """Read-only view of a store: a sequence of samples.
+
+    Attributes:
+        path: The file.
+        basis: Orbitals of all elements.
+        level: Level of theory of every label.
+        header: The whole header, with ``failures`` and ``label_noise`` where a generator wrote them.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Opens a store and checks that it is complete.
+
+        Raises:
+            HampredError: No such file, not a store, of a newer format, damaged, or holding links to other files.
+        """
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise HampredError(f"There is no file {self.path}: give the path of a store, such as labels.h5.")
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise HampredError(f"{self.path} is not a complete HDF5 file (truncated or damaged): make it again.") from error
+        try:
+            self.header: dict[str, Any] = json.loads(self._dataset("header")[()].tobytes())
+            if self.header.get("format") != FORMAT:
+                raise HampredError(f"{self.path} is not a hampred store: see `hampred generate`.")
+            if self.header["version"] > VERSION:
+                raise HampredError(f"{self.path} has format {self.header['version']}, newer than {VERSION}: update hampred.")
+            self.basis = OrbitalBasis.from_dict(self.header["basis"])
+            self.level = LevelOfTheory.from_dict(self.header["level"])
+            self._offsets = {name: self._dataset(f"offsets/{name}")[()] for name in RAGGED}
+            self._data = {name: self._dataset(name) for name in SCHEMA}
+            self._check_lengths()
+        except (KeyError, OSError, ValueError, TypeError) as error:
+            raise HampredError(f"{self.path} is not a hampred store or is damaged ({error}): make it again.") from error
+
+    def _dataset(self, name: str) -> h5py.Dataset:
+        """A dataset whose bytes are in this very file and as many as it declares."""
+        if not isinstance(self._file.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name} is missing or a link")
+        dataset = self._file[name]
+        if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+            raise ValueError(f"{name} points to other files")
+        if dataset.nbytes > dataset.id.get_storage_size():
+            raise ValueError(f"{name} declares more than it holds")
+        return dataset
+
+    def _check_lengths(self) -> None:
+        for name, (kind, shape, dtype) in SCHEMA.items():
+            expected = len(self) if kind == "samples" else int(self._offsets[kind][-1])
+            dataset = self._data[name]
+            if dataset.shape != (expected, *shape) or dataset.dtype != np.dtype(dtype):
+                raise ValueError(f"{name} has shape {dataset.shape} where {(expected, *shape)} was expected")
+        if any((np.diff(values) < 0).any() or len(values) != len(self) + 1 for values in self._offsets.values()):
+            raise ValueError("its offsets are out of order")
+
+    def __len__(self) -> int:
+        return len(self._offsets["atoms"]) - 1
+
+    def _rows(self, index: int) -> dict[str, NDArray]:
+        rows = {}
+        for name, (kind, _, _) in SCHEMA.items():
+            span = slice(index, index + 1) if kind == "samples" else slice(*self._offsets[kind][index : index + 2])
+            rows[name] = self._data[name][span]
+        return rows
+
+    def __getitem__(self, index: int) -> HamiltonianSample:
+        """Sample `index`.
+
+        Raises:
+            IndexError: There is no such sample.
+            HampredError: Its checksum does not hold.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        try:
+            rows = self._rows(index)
+        except OSError as error:
+            raise HampredError(f"Sample {index} of {self.path} is damaged (checksum): make the store again.") from error
+        atoms = Atoms(rows["numbers"], rows["positions"], cell=rows["cell"][0], pbc=rows["pbc"][0].astype(bool))
+        layout = self.basis.layout(atoms.numbers)
+        pairs, shifts = rows["pairs"].astype(np.int64), rows["cell_shifts"].astype(np.int64)
+        forces = rows["forces"]
+        return HamiltonianSample(
+            atoms=atoms,
+            basis=self.basis,
+            matrices={"hamiltonian": _full(BlockMatrix(layout, pairs, shifts, rows["hamiltonian"]))},
+            orbital_energies=rows["orbital_energies"],
+            level=self.level,
+            total_energy=float(rows["total_energy"][0]),
+            dipole=rows["dipole"][0],
+            forces=None if np.isnan(forces).any() else forces,
+            scf_cycles=int(rows["scf_cycles"][0]),
+            charge=int(rows["charge"][0]),
+            spin=int(rows["spin"][0]),
+            provenance=json.loads(rows["provenance"].tobytes()),
+        )
+
+    def __iter__(self) -> Iterator[HamiltonianSample]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def keys(self) -> list[str]:
+        """Hash of each sample (hexadecimal), by which splits name it [n_samples]."""
+        return [row.tobytes().hex() for row in self._data["sha256"][()]]
+
+    @property
+    def n_atoms(self) -> NDArray[np.int64]:
+        """Number of atoms of each sample [n_samples]."""
+        return np.diff(self._offsets["atoms"])
+
+    @property
+    def numbers(self) -> NDArray[np.int32]:
+        """Atomic numbers of all samples, one behind the other."""
+        return self._data["numbers"][()]
+
+    def damaged(self) -> list[int]:
+        """Samples whose content no longer has the SHA-256 with which they were written."""
+        bad = []
+        for index in range(len(self)):
+            try:
+                rows = self._rows(index)
+                intact = _digest(rows) == rows["sha256"].tobytes()
+            except OSError:
+                intact = False
+            if not intact:
+                bad.append(index)
+        return bad
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,68 @@
+"""PySCF molecules from numbers and positions, and the analytic integrals that hampred takes from it."""
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from hampred.basis import load_element
+from hampred.errors import HampredError
+from hampred.units import BOHR
+
+Array = NDArray[np.float64]
+
+
+def build_mole(atoms: Atoms, basis: str, charge: int = 0, spin: int = 0) -> Any:
+    """A PySCF Mole, built from numbers only; effective core potentials come with their basis set.
+
+    Args:
+        atoms: The molecule, positions in Å.
+        basis: Name of a basis set that PySCF knows.
+        charge: Total charge (e).
+        spin: Number of unpaired electrons.
+
+    Raises:
+        HampredError: Unknown basis, or a number of electrons that does not fit the spin.
+    """
+    from pyscf import gto
+
+    symbols = [chemical_symbols[z] for z in atoms.numbers]
+    tables = {symbol: load_element(basis, symbol) for symbol in set(symbols)}
+    mole = gto.Mole(verbose=0)
+    mole.atom = [(s, tuple(map(float, r))) for s, r in zip(symbols, atoms.positions / BOHR)]
+    mole.unit = "Bohr"
+    mole.basis = {symbol: shells for symbol, (shells, _) in tables.items()}
+    mole.ecp = {symbol: core for symbol, (_, core) in tables.items() if core}
+    mole.charge, mole.spin = int(charge), int(spin)
+    n_electrons = int(sum(atoms.numbers)) - charge - sum(int(c[0]) * symbols.count(s) for s, c in mole.ecp.items())
+    if n_electrons <= 0 or (n_electrons - spin) % 2:
+        raise HampredError(
+            f"{n_electrons} electrons do not fit spin {spin}: {atoms.get_chemical_formula()} with charge {charge} "
+            "is an open shell; give a charge that leaves an even number of electrons."
+        )
+    mole.build(dump_input=False, parse_arg=False)
+    return mole
+
+
+def overlap(mole: Any) -> Array:
+    """Analytic overlap matrix S [n_orbitals, n_orbitals] in AO order."""
+    return mole.intor_symmetric("int1e_ovlp")
+
+
+def kinetic(mole: Any) -> Array:
+    """Analytic kinetic energy T [n_orbitals, n_orbitals], Hartree."""
+    return mole.intor_symmetric("int1e_kin")
+
+
+def nuclear_attraction(mole: Any) -> Array:
+    """Analytic attraction by nuclei and effective core potentials [n_orbitals, n_orbitals], Hartree."""
+    potential = mole.intor_symmetric("int1e_nuc")
+    return potential + mole.intor_symmetric("ECPscalar") if len(mole._ecpbas) else potential
+
+
+def dipole_integrals(mole: Any) -> Array:
+    """⟨φ_i| r |φ_j⟩ [3, n_orbitals, n_orbitals] in Bohr, about the origin of the coordinates."""
+    with mole.with_common_orig((0.0, 0.0, 0.0)):
+        return mole.intor_symmetric("int1e_r", comp=3)

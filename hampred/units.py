@@ -1,0 +1,21 @@
+"""The only unit conversions: CODATA values from scipy.
+
+Lengths are Å and energies Hartree in every file and tensor; PySCF alone is spoken to in Bohr.
+"""
+
+from scipy.constants import physical_constants
+
+BOHR: float = physical_constants["Bohr radius"][0] * 1e10
+"""One Bohr in Å."""
+
+HARTREE: float = physical_constants["Hartree energy in eV"][0]
+"""One Hartree in eV."""
+
+MILLI_EV: float = 1e3 * HARTREE
+"""One Hartree in meV."""
+
+MICRO_HARTREE: float = 1e6
+"""One Hartree in µE_h."""
+
+DEBYE: float = physical_constants["atomic unit of electric dipole mom."][0] / 3.33564095198e-30
+"""One atomic unit of dipole moment (e·a0) in Debye."""
