@@ -1,0 +1,125 @@
+"""The frame of the bond: Wigner matrices that turn a bond onto the polar axis, and the O(2) channels in that frame.
+
+In a frame whose polar axis is the bond, the symmetry group left over is O(2): turns about the bond and mirrors that
+contain it. A feature of angular momentum l splits into pairs (cos mφ, sin mφ) for m = 1 … l and one component m = 0.
+Under the mirror, natural parity (p = (−1)^l, as polar tensors) keeps the cosine and turns the sign of the sine;
+unnatural parity (pseudotensors) does the opposite. Storing unnatural pairs as (sin, −cos) makes both alike, so one real
+matrix for each m, the same for both members of the pair, is the most general O(2)-equivariant linear map for m ≥ 1;
+at m = 0 natural and unnatural channels do not mix.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hampred.harmonics import irreps_rotation
+
+_POLAR_TO_X = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+class BondFrames(nn.Module):
+    """Wigner matrices from the laboratory to the frame of each bond, rows sorted by m.
+
+    Rows of the result: m = 0 of l = 0 … lmax, then for m = 1 … lmax the cosines of l = m … lmax and the sines.
+    """
+
+    def __init__(self, lmax: int) -> None:
+        """Args: lmax: Largest angular momentum of the features."""
+        super().__init__()
+        self.lmax = lmax
+        size = (lmax + 1) ** 2
+        turn = np.zeros((size, size))
+        for l in range(lmax + 1):
+            turn[l * l : (l + 1) ** 2, l * l : (l + 1) ** 2] = irreps_rotation(l, _POLAR_TO_X)
+        m = np.concatenate([np.arange(-l, l + 1) for l in range(lmax + 1)])
+        flip = np.concatenate([np.arange((l + 1) ** 2 - 1, l * l - 1, -1) for l in range(lmax + 1)])
+        cosine = [l * l + l for l in range(lmax + 1)]
+        natural, unnatural, sign = list(cosine), list(cosine), [1.0] * (lmax + 1)
+        for order in range(1, lmax + 1):
+            cos = [l * l + l + order for l in range(order, lmax + 1)]
+            sin = [l * l + l - order for l in range(order, lmax + 1)]
+            natural += cos + sin
+            unnatural += sin + cos
+            sign += [1.0] * len(sin) + [-1.0] * len(cos)
+        rows = np.concatenate([turn[natural], np.array(sign)[:, None] * turn[unnatural]])
+        self.register_buffer("flip", torch.from_numpy(flip), persistent=False)
+        # float64 whatever the precision of the network: kept out of reach of module.to(dtype)
+        self._turn, self._rows, self._m = torch.from_numpy(turn), torch.from_numpy(rows), torch.from_numpy(m).double()
+
+    def forward(self, vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Wigner matrices for natural and unnatural channels.
+
+        The bond r = R_y(α) R_x(β) ŷ is turned back by D(R_x(−β)) D(R_y(−α)); a turn about x is a turn about the polar
+        axis y seen from another frame. The remaining freedom, a turn about the bond, cancels in what O(2) allows.
+
+        Args:
+            vectors: Bonds [n, 3], float64.
+            dtype: Precision of the result.
+
+        Returns:
+            Two orthogonal matrices [n, (lmax+1)², (lmax+1)²] from irreps order to rows sorted by m.
+        """
+        turn, rows, m = (t.to(vectors.device) for t in (self._turn, self._rows, self._m))
+        x, y, z = vectors.unbind(-1)
+        alpha = torch.atan2(x, z)[:, None] * m
+        beta = torch.atan2(torch.hypot(x, z), y)[:, None] * m
+        back = turn.T * alpha.cos()[:, None, :] + (turn.T * alpha.sin()[:, None, :])[:, :, self.flip]
+        back = beta.cos()[:, :, None] * back + beta.sin()[:, :, None] * back[:, self.flip]
+        natural, unnatural = (rows @ back).to(dtype).chunk(2, dim=1)
+        return natural, unnatural
+
+
+Channels = list[Tensor]
+"""Features in the frame of the bond: m = 0 natural [n, (lmax+1)·C_n], m = 0 unnatural [n, (lmax+1)·C_u], and for
+m = 1 … lmax the pairs [n, 2, (lmax+1−m)·(C_n + C_u)]."""
+
+
+def to_channels(natural: Tensor, unnatural: Tensor) -> Channels:
+    """Sorts local features [n, (lmax+1)², C_n] and [n, (lmax+1)², C_u], rows sorted by m, into channels."""
+    n, size, _ = natural.shape
+    lmax = int(size**0.5) - 1
+    channels = [natural[:, : lmax + 1].flatten(1), unnatural[:, : lmax + 1].flatten(1)]
+    start = lmax + 1
+    for m in range(1, lmax + 1):
+        stop = start + 2 * (lmax + 1 - m)
+        parts = [part[:, start:stop].reshape(n, 2, (lmax + 1 - m) * part.shape[-1]) for part in (natural, unnatural)]
+        channels.append(torch.cat(parts, dim=-1))
+        start = stop
+    return channels
+
+
+def from_channels(channels: Channels, n_natural: int, n_unnatural: int) -> tuple[Tensor, Tensor]:
+    """Inverse of `to_channels`: features [n, (lmax+1)², C_n] and [n, (lmax+1)², C_u], rows sorted by m."""
+    lmax, n = len(channels) - 2, len(channels[0])
+    natural = [channels[0].reshape(n, lmax + 1, n_natural)]
+    unnatural = [channels[1].reshape(n, lmax + 1, n_unnatural)]
+    for m, pair in enumerate(channels[2:], start=1):
+        width = lmax + 1 - m
+        first, second = pair.split([width * n_natural, width * n_unnatural], dim=-1)
+        natural.append(first.reshape(n, 2 * width, n_natural))
+        unnatural.append(second.reshape(n, 2 * width, n_unnatural))
+    return torch.cat(natural, dim=1), torch.cat(unnatural, dim=1)
+
+
+class O2Linear(nn.Module):
+    """The general O(2)-equivariant linear map between channels in the frame of the bond."""
+
+    def __init__(self, lmax: int, channels_in: tuple[int, int], channels_out: tuple[int, int], gates: int = 0) -> None:
+        """Builds the map.
+
+        Args:
+            lmax: Largest angular momentum.
+            channels_in: Natural and unnatural channels of each l.
+            channels_out: The same for the result.
+            gates: Further invariants at m = 0, [n, gates], put behind the natural ones.
+        """
+        super().__init__()
+        widths = [lmax + 1 - m for m in range(1, lmax + 1)]
+        self.natural = nn.Linear((lmax + 1) * channels_in[0], (lmax + 1) * channels_out[0] + gates)
+        self.unnatural = nn.Linear((lmax + 1) * channels_in[1], (lmax + 1) * channels_out[1], bias=False)
+        self.pairs = nn.ModuleList(nn.Linear(w * sum(channels_in), w * sum(channels_out), bias=False) for w in widths)
+
+    def forward(self, channels: Channels) -> Channels:
+        """Maps channels to channels, same or other numbers of them."""
+        natural, unnatural, *pairs = channels
+        return [self.natural(natural), self.unnatural(unnatural), *(f(x) for f, x in zip(self.pairs, pairs))]

@@ -1,0 +1,44 @@
+"""Equivariant operations on features [n, (lmax+1)², C] whose last axis counts channels of one parity class."""
+
+import torch
+from torch import Tensor, nn
+
+
+def degree_index(lmax: int) -> Tensor:
+    """Angular momentum l of each row of a feature [(lmax+1)²]."""
+    return torch.repeat_interleave(torch.arange(lmax + 1), 2 * torch.arange(lmax + 1) + 1)
+
+
+class DegreeLinear(nn.Module):
+    """The general O(3)-equivariant linear map that keeps the parity class: one matrix for each l, a bias for scalars."""
+
+    def __init__(self, lmax: int, n_in: int, n_out: int, bias: bool = True) -> None:
+        """Builds the map from `n_in` to `n_out` channels of each l = 0 … lmax."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(lmax + 1, n_in, n_out) / n_in**0.5)
+        self.bias = nn.Parameter(torch.zeros(n_out)) if bias else None
+        self.register_buffer("degree", degree_index(lmax), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [n, (lmax+1)², n_in] to [n, (lmax+1)², n_out]."""
+        out = torch.bmm(x.transpose(0, 1), self.weight[self.degree]).transpose(0, 1)
+        if self.bias is not None:
+            out = torch.cat([out[:, :1] + self.bias, out[:, 1:]], dim=1)
+        return out
+
+
+class DegreeNorm(nn.Module):
+    """Root-mean-square normalisation over components and channels, with a learned factor for each l and channel."""
+
+    def __init__(self, lmax: int, n_channels: int) -> None:
+        """Builds the norm of features with `n_channels` channels of each l = 0 … lmax."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(lmax + 1, n_channels))
+        degree = degree_index(lmax)
+        self.register_buffer("degree", degree, persistent=False)
+        self.register_buffer("share", 1.0 / ((2 * degree + 1) * (lmax + 1)), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalises [n, (lmax+1)², C]; every l has the same share in the mean."""
+        power = torch.einsum("nmc,m->n", x**2, self.share) / x.shape[-1]
+        return x * torch.rsqrt(power + 1e-4)[:, None, None] * self.weight[self.degree]
