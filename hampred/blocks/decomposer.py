@@ -38,6 +38,7 @@ class BlockDecomposer:
         irreps_offsite: Irreps of the coefficients of a block of two atoms, dimension N².
         irreps_onsite: Irreps of the coefficients of a symmetric block, dimension N (N + 1) / 2.
         slots: Slot of each orbital of each element [118 + 1, max n_orbitals]; −1 where there is none.
+        element_index: Rank of each atomic number among the elements of the basis [118 + 1]; −1 for the others.
     """
 
     def __init__(self, basis: OrbitalBasis) -> None:
@@ -50,6 +51,8 @@ class BlockDecomposer:
         self.union = tuple(l for l in sorted(counts) for _ in range(counts[l]))
         self.n_slots = sum(2 * l + 1 for l in self.union)
         self.slots = torch.from_numpy(self._slots())
+        self.element_index = torch.full((119,), -1)
+        self.element_index[torch.tensor(list(basis.elements))] = torch.arange(len(basis.elements))
 
         starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in self.union])])
         self._spans = [slice(int(a), int(b)) for a, b in zip(starts[:-1], starts[1:])]
@@ -61,6 +64,10 @@ class BlockDecomposer:
                 warnings.simplefilter("ignore")
                 self._matrices[kind, False, torch.float64, matrix.device] = matrix.to_sparse_csr()
                 self._matrices[kind, True, torch.float64, matrix.device] = matrix.t().to_sparse_csr()
+
+    def __deepcopy__(self, memo: object) -> "BlockDecomposer":
+        """Itself: it never changes, and torch cannot copy sparse matrices."""
+        return self
 
     def _matrix(self, onsite: bool, transposed: bool, like: Tensor) -> Tensor:
         """The change of basis [D, N²] or its transpose, in the precision and on the device of a tensor."""
@@ -134,22 +141,3 @@ class BlockDecomposer:
         """Padded blocks [n, N, N] of coefficients [n, D]; the inverse of `decompose`."""
         blocks = (self._matrix(onsite, True, coefficients) @ coefficients.T).T
         return blocks.reshape(-1, self.n_slots, self.n_slots)
-
-    def exists(self, numbers: Tensor, onsite: bool = False) -> Tensor:
-        """Which irreps of the union the atoms or pairs really have.
-
-        Args:
-            numbers: Atomic numbers, [n] for onsite blocks and [n, 2] for pairs.
-            onsite: Whether the blocks belong to one atom each.
-
-        Returns:
-            Boolean [n, number of irreps].
-        """
-        starts = torch.tensor([span.start for span in self._spans])
-        present = torch.zeros(119, len(self.union), dtype=torch.bool)
-        for number in self.basis.elements:
-            present[number] = torch.isin(starts, self.slots[number].cpu())
-        present = present.to(numbers.device)
-        first, second = (numbers, numbers) if onsite else numbers.unbind(-1)
-        a, b = torch.tensor(self._shells_onsite if onsite else self._shells_offsite, device=numbers.device).unbind(-1)
-        return present[first][:, a] & present[second][:, b]

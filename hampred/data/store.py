@@ -6,6 +6,7 @@ their name only when complete: written beside it, synchronised, renamed.
 """
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -79,6 +80,51 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+class _Sink(io.FileIO):
+    """The file under an HDF5 writer: the first failed write is remembered and the later ones are dropped.
+
+    HDF5 cannot close a file whose writes fail (full disk, quota), and takes the interpreter down with it.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Writes all bytes, or drops them after a failure; returns their number."""
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view) and self.error is None:
+            try:
+                done += super().write(view[done:])
+            except OSError as error:
+                self.error = error
+        return len(view)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Sets the length of the file, unless a write has failed."""
+        try:
+            return super().truncate(size) if self.error is None else 0
+        except OSError as error:
+            self.error = error
+            return 0
+
+
+@contextmanager
+def _hdf5(path: Path) -> Iterator[tuple[h5py.File, _Sink]]:
+    """A new HDF5 file that can always be closed.
+
+    Raises:
+        HampredError: There is no room for it.
+    """
+    with _Sink(path, "w+") as sink:
+        try:
+            with h5py.File(sink, "w") as file:
+                yield file, sink
+        finally:
+            if sink.error:
+                reason = f"{sink.error.strerror}. Make room, or choose another folder."
+                raise HampredError(f"Cannot write into {path.parent}: {reason}") from sink.error
+
+
 def write_store(path: Path, samples: Iterable[HamiltonianSample], notes: Mapping[str, Any] | None = None) -> int:
     """Writes samples of one level of theory into a new store.
 
@@ -96,7 +142,7 @@ def write_store(path: Path, samples: Iterable[HamiltonianSample], notes: Mapping
     basis: OrbitalBasis | None = None
     level: LevelOfTheory | None = None
     count = 0
-    with replacing(Path(path)) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(Path(path)) as temporary, _hdf5(temporary) as (file, sink):
         offsets = {name: [0] for name in RAGGED}
         for sample in samples:
             basis = sample.basis if basis is None else basis.merged(sample.basis)
@@ -109,6 +155,8 @@ def write_store(path: Path, samples: Iterable[HamiltonianSample], notes: Mapping
                 first = next(key for key, (kind, _, _) in SCHEMA.items() if kind == name)
                 offsets[name].append(offsets[name][-1] + len(arrays[first]))
             count += 1
+            if sink.error:
+                break
         if basis is None or level is None:
             raise HampredError("There is no finished sample to store: see the list of failures.")
         for name, values in offsets.items():
@@ -220,7 +268,7 @@ class Store:
             self._offsets = {name: self._dataset(f"offsets/{name}")[()] for name in RAGGED}
             self._data = {name: self._dataset(name) for name in SCHEMA}
             self._check_lengths()
-        except (KeyError, OSError, ValueError, TypeError) as error:
+        except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise HampredError(f"{self.path} is not a hampred store or is damaged ({error}): make it again.") from error
 
     def _dataset(self, name: str) -> h5py.Dataset:
@@ -247,10 +295,16 @@ class Store:
         return len(self._offsets["atoms"]) - 1
 
     def _rows(self, index: int) -> dict[str, NDArray]:
+        """The rows of one sample, whose SHA-256 is the one with which they were written."""
         rows = {}
-        for name, (kind, _, _) in SCHEMA.items():
-            span = slice(index, index + 1) if kind == "samples" else slice(*self._offsets[kind][index : index + 2])
-            rows[name] = self._data[name][span]
+        try:
+            for name, (kind, _, _) in SCHEMA.items():
+                span = slice(index, index + 1) if kind == "samples" else slice(*self._offsets[kind][index : index + 2])
+                rows[name] = self._data[name][span]
+        except (OSError, RuntimeError) as error:  # Fletcher-32, or a damaged index of HDF5
+            raise HampredError(f"Sample {index} of {self.path} is damaged ({error}): make the store again.") from error
+        if _digest(rows) != rows["sha256"].tobytes():
+            raise HampredError(f"Sample {index} of {self.path} is damaged (SHA-256): make the store again.")
         return rows
 
     def __getitem__(self, index: int) -> HamiltonianSample:
@@ -262,10 +316,7 @@ class Store:
         """
         if not 0 <= index < len(self):
             raise IndexError(index)
-        try:
-            rows = self._rows(index)
-        except OSError as error:
-            raise HampredError(f"Sample {index} of {self.path} is damaged (checksum): make the store again.") from error
+        rows = self._rows(index)
         atoms = Atoms(rows["numbers"], rows["positions"], cell=rows["cell"][0], pbc=rows["pbc"][0].astype(bool))
         layout = self.basis.layout(atoms.numbers)
         pairs, shifts = rows["pairs"].astype(np.int64), rows["cell_shifts"].astype(np.int64)
@@ -294,6 +345,18 @@ class Store:
         return [row.tobytes().hex() for row in self._data["sha256"][()]]
 
     @property
+    def molecules(self) -> list[str]:
+        """Molecule of each sample, by which a split keeps geometries together [n_samples]; the formula without a name."""
+        text = self._data["provenance"][()].tobytes()
+        ends = self._offsets["text"]
+        notes = [json.loads(text[start:stop]) for start, stop in zip(ends[:-1], ends[1:])]
+        cuts = self._offsets["atoms"]
+        return [
+            str(note.get("molecule") or Atoms(self.numbers[cuts[k] : cuts[k + 1]]).get_chemical_formula())
+            for k, note in enumerate(notes)
+        ]
+
+    @property
     def n_atoms(self) -> NDArray[np.int64]:
         """Number of atoms of each sample [n_samples]."""
         return np.diff(self._offsets["atoms"])
@@ -308,11 +371,8 @@ class Store:
         bad = []
         for index in range(len(self)):
             try:
-                rows = self._rows(index)
-                intact = _digest(rows) == rows["sha256"].tobytes()
-            except OSError:
-                intact = False
-            if not intact:
+                self._rows(index)
+            except HampredError:
                 bad.append(index)
         return bad
 

@@ -66,3 +66,23 @@ def dipole_integrals(mole: Any) -> Array:
     """⟨φ_i| r |φ_j⟩ [3, n_orbitals, n_orbitals] in Bohr, about the origin of the coordinates."""
     with mole.with_common_orig((0.0, 0.0, 0.0)):
         return mole.intor_symmetric("int1e_r", comp=3)
+
+
+def mean_field(mole: Any, level: Any, energies: Array, coefficients: Array, occupations: Array) -> Any:
+    """PySCF's RKS object of a level of theory with given orbitals, ready for its property and export functions.
+
+    Args:
+        mole: From `build_mole`.
+        level: `hampred.data.sample.LevelOfTheory`.
+        energies: Orbital energies [n], Hartree.
+        coefficients: Orbitals as columns [n_orbitals, n].
+        occupations: Electrons in each orbital [n].
+    """
+    from pyscf import dft
+
+    field = dft.RKS(mole, xc=level.functional)
+    if level.density_fit:
+        field = field.density_fit(auxbasis=level.auxbasis)
+    field.grids.level, field.conv_tol = level.grid_level, level.conv_tol
+    field.mo_energy, field.mo_coeff, field.mo_occ = energies, coefficients, occupations
+    return field

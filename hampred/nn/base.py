@@ -1,7 +1,7 @@
 """The contract of every architecture, and what all of them share: scaling and assembly of the blocks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -48,7 +48,8 @@ class BlockScaling(nn.Module):
             coefficients: [n, D].
             numbers: Atomic numbers [n] of onsite blocks, [n, 2] of pairs.
         """
-        index = tuple(self.element_index[numbers].reshape(len(numbers), -1).unbind(-1))
+        index = self.element_index[numbers]
+        index = (index,) if index.ndim == 1 else index.unbind(-1)
         mean, width = self.mean[index], self.width[index]
         return coefficients * width[:, self.of_component] + mean[:, self.of_component]
 
@@ -112,6 +113,24 @@ class HamiltonianNet(nn.Module, ABC):
         offsite = self.decomposer.compose(coefficients.offsite)
         offsite = 0.5 * (offsite + offsite[graph.reverse].transpose(1, 2))
         return onsite.flatten()[graph.onsite_values], offsite.flatten()[graph.offsite_values]
+
+    def weights(self) -> dict[str, Tensor]:
+        """Everything that training determines: parameters and scaling. Constants are not weights: they stay exact."""
+        scaling = {f"{part}_scaling.{kind}" for part in ("onsite", "offsite") for kind in ("mean", "width")}
+        return {**dict(self.named_parameters()), **{k: v for k, v in self.named_buffers() if k in scaling}}
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Takes over the weights of a network of the same settings; further entries are ignored.
+
+        Raises:
+            KeyError: A weight is missing.
+            RuntimeError: A weight has another shape.
+        """
+        with torch.no_grad():
+            for name, tensor in self.weights().items():
+                if tensor.shape != weights[name].shape:
+                    raise RuntimeError(f"{name} has shape {tuple(weights[name].shape)}, not {tuple(tensor.shape)}")
+                tensor.copy_(weights[name])
 
     @property
     def dtype(self) -> torch.dtype:

@@ -104,7 +104,14 @@ def from_channels(channels: Channels, n_natural: int, n_unnatural: int) -> tuple
 class O2Linear(nn.Module):
     """The general O(2)-equivariant linear map between channels in the frame of the bond."""
 
-    def __init__(self, lmax: int, channels_in: tuple[int, int], channels_out: tuple[int, int], gates: int = 0) -> None:
+    def __init__(
+        self,
+        lmax: int,
+        channels_in: tuple[int, int],
+        channels_out: tuple[int, int],
+        gates: int = 0,
+        pseudoscalars: bool = True,
+    ) -> None:
         """Builds the map.
 
         Args:
@@ -112,14 +119,17 @@ class O2Linear(nn.Module):
             channels_in: Natural and unnatural channels of each l.
             channels_out: The same for the result.
             gates: Further invariants at m = 0, [n, gates], put behind the natural ones.
+            pseudoscalars: Whether anything odd under the mirror can stand at m = 0; else those channels stay zero.
         """
         super().__init__()
         widths = [lmax + 1 - m for m in range(1, lmax + 1)]
+        self.n_unnatural = (lmax + 1) * channels_out[1]
         self.natural = nn.Linear((lmax + 1) * channels_in[0], (lmax + 1) * channels_out[0] + gates)
-        self.unnatural = nn.Linear((lmax + 1) * channels_in[1], (lmax + 1) * channels_out[1], bias=False)
+        self.unnatural = nn.Linear((lmax + 1) * channels_in[1], self.n_unnatural, bias=False) if pseudoscalars else None
         self.pairs = nn.ModuleList(nn.Linear(w * sum(channels_in), w * sum(channels_out), bias=False) for w in widths)
 
     def forward(self, channels: Channels) -> Channels:
         """Maps channels to channels, same or other numbers of them."""
-        natural, unnatural, *pairs = channels
-        return [self.natural(natural), self.unnatural(unnatural), *(f(x) for f, x in zip(self.pairs, pairs))]
+        natural, odd, *pairs = channels
+        odd = odd.new_zeros(len(odd), self.n_unnatural) if self.unnatural is None else self.unnatural(odd)
+        return [self.natural(natural), odd, *(f(x) for f, x in zip(self.pairs, pairs))]

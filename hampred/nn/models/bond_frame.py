@@ -47,52 +47,82 @@ class Bonds(NamedTuple):
     envelope: Tensor
 
 
+class NeighborDensity(nn.Module):
+    """First features: Σ_j w_l(r_ij) Y_l(r̂_ij), in whose bond frame only m = 0 is there."""
+
+    def __init__(self, lmax: int, natural: int, radial: dict[str, int]) -> None:
+        """Builds the sum for `natural` channels of each l."""
+        super().__init__()
+        self.shape = (lmax + 1, natural)
+        self.radial = RadialNetwork(**radial, n_out=(lmax + 1) * natural)
+
+    def forward(self, n_atoms: int, bonds: Bonds) -> Tensor:
+        """Natural features [n_atoms, (lmax+1)², C_n]."""
+        local = (self.radial(*bonds.radial) * bonds.envelope[:, None]).unflatten(1, self.shape)
+        back = bonds.frames[0][:, : self.shape[0]].transpose(1, 2)
+        return local.new_zeros(n_atoms, back.shape[1], self.shape[1]).index_add(0, bonds.pairs[:, 0], back @ local)
+
+
 class BondConvolution(nn.Module):
     """Two O(2) linear maps with a gate between, acting on the features of both atoms of a bond in its frame."""
 
-    def __init__(self, lmax: int, channels: tuple[int, int], channels_out: tuple[int, int], radial: dict[str, int]) -> None:
+    def __init__(self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int], radial: dict[str, int]) -> None:
         """Builds the convolution.
 
         Args:
             lmax: Largest angular momentum.
-            channels: Natural and unnatural channels of the atoms.
-            channels_out: The same for the result.
+            channels_in: Natural and unnatural channels of the atoms.
+            channels: The same for the bonds.
             radial: Sizes of the radial network.
         """
         super().__init__()
-        self.lmax, self.channels, self.channels_out = lmax, channels, channels_out
-        c_n, c_u = channels
-        self.n_rows = lmax + 1
-        self.radial = RadialNetwork(**radial, n_out=self.n_rows * (2 * c_n + 2 * c_u + c_n))
-        self.n_gates = [self.n_rows * c_u] + [(c_n + c_u) * (lmax + 1 - m) for m in range(1, lmax + 1)]
-        self.first = O2Linear(lmax, (2 * c_n, 2 * c_u), channels, gates=sum(self.n_gates))
-        self.second = O2Linear(lmax, channels, channels_out)
+        self.channels_in, self.channels, self.n_rows = channels_in, channels, lmax + 1
+        (in_n, in_u), (c_n, c_u) = channels_in, channels
+        self.radial = RadialNetwork(**radial, n_out=self.n_rows * (2 * in_n + 2 * in_u + c_n))
+        odd = in_u > 0
+        self.n_gates = [self.n_rows * c_u * odd] + [(c_n + c_u) * (lmax + 1 - m) for m in range(1, lmax + 1)]
+        self.first = O2Linear(lmax, (2 * in_n, 2 * in_u), channels, gates=sum(self.n_gates), pseudoscalars=odd)
+        self.second = O2Linear(lmax, channels, channels, pseudoscalars=odd)
         degree = torch.cat([torch.arange(lmax + 1)] + [torch.arange(m, lmax + 1).repeat(2) for m in range(1, lmax + 1)])
         self.register_buffer("degree", degree, persistent=False)
 
     def forward(self, x: Features, bonds: Bonds) -> Features:
         """Features of the bonds [n_bonds, …], components in the frame of each bond (rows sorted by m)."""
-        c_n, c_u = self.channels
+        in_n, in_u = self.channels_in
         i, j = bonds.pairs.unbind(-1)
         weights = self.radial(*bonds.radial)
-        n_scale = self.n_rows * 2 * (c_n + c_u)
-        scale = weights[:, :n_scale].reshape(len(i), self.n_rows, -1)[:, self.degree]
-        natural = bonds.frames[0] @ torch.cat([x.natural[i], x.natural[j]], dim=-1) * scale[..., : 2 * c_n]
-        unnatural = bonds.frames[1] @ torch.cat([x.unnatural[i], x.unnatural[j]], dim=-1) * scale[..., 2 * c_n :]
+        n_scale = self.n_rows * 2 * (in_n + in_u)
+        scale = weights[:, :n_scale].unflatten(1, (self.n_rows, 2 * (in_n + in_u)))[:, self.degree]
+        natural = bonds.frames[0] @ torch.cat([x.natural[i], x.natural[j]], dim=-1) * scale[..., : 2 * in_n]
+        unnatural = bonds.frames[1] @ torch.cat([x.unnatural[i], x.unnatural[j]], dim=-1) * scale[..., 2 * in_n :]
         hidden = self.first(to_channels(natural, unnatural))
         hidden = self._gate(hidden, weights[:, n_scale:])
-        return Features(*from_channels(self.second(hidden), *self.channels_out))
+        return Features(*from_channels(self.second(hidden), *self.channels))
 
     def _gate(self, channels: Channels, shift: Tensor) -> Channels:
         """Invariants pass SiLU; everything else is multiplied with a sigmoid of invariants."""
-        invariants, unnatural, *pairs = channels
+        invariants, odd, *pairs = channels
         natural, gates = invariants.split([shift.shape[-1], sum(self.n_gates)], dim=-1)
         first, *rest = torch.sigmoid(gates).split(self.n_gates, dim=-1)
         return [
             nn.functional.silu(natural + shift),
-            unnatural * first,
+            odd * first if self.n_gates[0] else odd,
             *(pair * gate[:, None] for pair, gate in zip(pairs, rest)),
         ]
+
+
+class FeatureNorm(nn.Module):
+    """Normalises natural and unnatural features, each by itself."""
+
+    def __init__(self, lmax: int, channels: tuple[int, int]) -> None:
+        """Builds the norm for (natural, unnatural) channels of each l = 0 … lmax; there may be no unnatural ones."""
+        super().__init__()
+        self.natural = DegreeNorm(lmax, channels[0])
+        self.unnatural = DegreeNorm(lmax, channels[1]) if channels[1] else nn.Identity()
+
+    def forward(self, x: Features) -> Features:
+        """The normalised features."""
+        return Features(self.natural(x.natural), self.unnatural(x.unnatural))
 
 
 class AtomUpdate(nn.Module):
@@ -103,7 +133,7 @@ class AtomUpdate(nn.Module):
         super().__init__()
         c_n, c_u = channels
         self.c_n, self.lmax = c_n, lmax
-        self.norm = nn.ModuleList([DegreeNorm(lmax, c_n), DegreeNorm(lmax, c_u)])
+        self.norm = FeatureNorm(lmax, channels)
         self.first = nn.ModuleList([DegreeLinear(lmax, c_n, c_n), DegreeLinear(lmax, c_u, c_u, bias=False)])
         self.second = nn.ModuleList([DegreeLinear(lmax, c_n, c_n), DegreeLinear(lmax, c_u, c_u, bias=False)])
         self.gates = nn.Sequential(nn.Linear(c_n, c_n), nn.SiLU(), nn.Linear(c_n, (lmax + 1) * (c_n + c_u)))
@@ -111,8 +141,8 @@ class AtomUpdate(nn.Module):
 
     def forward(self, x: Features) -> Features:
         """The change of the features."""
-        natural, unnatural = (f(part) for f, part in zip(self.norm, x))
-        gates = self.gates(natural[:, 0]).reshape(len(natural), self.lmax + 1, -1)[:, self.degree]
+        natural, unnatural = self.norm(x)
+        gates = self.gates(natural[:, 0]).unflatten(1, (self.lmax + 1, -1))[:, self.degree]
         natural = self.first[0](natural) * gates[..., : self.c_n]
         unnatural = self.first[1](unnatural) * gates[..., self.c_n :]
         return Features(self.second[0](natural), self.second[1](unnatural))
@@ -121,23 +151,24 @@ class AtomUpdate(nn.Module):
 class Interaction(nn.Module):
     """One layer: messages along the bonds, then an update of each atom."""
 
-    def __init__(self, lmax: int, channels: tuple[int, int], radial: dict[str, int], n_neighbors: float) -> None:
-        """Builds the layer; messages are summed and divided by the square root of `n_neighbors`."""
+    def __init__(
+        self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int], radial: dict[str, int], scale: float
+    ) -> None:
+        """Builds the layer; sums of messages are multiplied with `scale`."""
         super().__init__()
-        self.norm = nn.ModuleList([DegreeNorm(lmax, c) for c in channels])
-        self.convolution = BondConvolution(lmax, channels, channels, radial)
+        self.norm = FeatureNorm(lmax, channels_in)
+        self.convolution = BondConvolution(lmax, channels_in, channels, radial)
         self.update = AtomUpdate(lmax, channels)
-        self.weight = n_neighbors**-0.5
+        self.scale, self.added = scale, [new - old for old, new in zip(channels_in, channels)]
 
     def forward(self, x: Features, bonds: Bonds) -> Features:
         """New features of the atoms."""
-        normed = Features(self.norm[0](x.natural), self.norm[1](x.unnatural))
-        messages = self.convolution(normed, bonds)
-        target, strength = bonds.pairs[:, 0], (bonds.envelope * self.weight)[:, None, None]
+        messages = self.convolution(self.norm(x), bonds)
+        target, strength = bonds.pairs[:, 0], (bonds.envelope * self.scale)[:, None, None]
         x = Features(
             *(
-                part.index_add(0, target, frame.transpose(1, 2) @ (message * strength))
-                for part, frame, message in zip(x, bonds.frames, messages)
+                nn.functional.pad(part, (0, added)).index_add(0, target, frame.transpose(1, 2) @ (message * strength))
+                for part, added, frame, message in zip(x, self.added, bonds.frames, messages)
             )
         )
         return x + self.update(x)
@@ -193,8 +224,11 @@ class BondFrameNet(HamiltonianNet):
         self.embedding = nn.Embedding(n_elements, n_embedding)
         self.radial_basis = RadialBasis(n_radial)
         self.frames = BondFrames(lmax)
-        self.layers = nn.ModuleList(Interaction(lmax, channels, radial, n_neighbors) for _ in range(n_layers))
-        self.norm = nn.ModuleList([DegreeNorm(lmax, c) for c in channels])
+        self.density = NeighborDensity(lmax, natural, radial)
+        inputs = [(natural, 0)] + [channels] * (n_layers - 1)
+        scale = n_neighbors**-0.5
+        self.layers = nn.ModuleList(Interaction(lmax, c_in, channels, radial, scale) for c_in in inputs)
+        self.norm = FeatureNorm(lmax, channels)
         self.register_buffer("element_index", self.decomposer.element_index.clone(), persistent=False)
 
         onsite, offsite = (_Places(ir, lmax) for ir in (self.decomposer.irreps_onsite, self.decomposer.irreps_offsite))
@@ -233,8 +267,8 @@ class BondFrameNet(HamiltonianNet):
     def _features(self, graph: HamiltonianGraph, edges: Bonds) -> Iterator[Features]:
         scalars = self.start(self.element_index[graph.numbers])
         size = (self.lmax + 1) ** 2
-        natural = nn.functional.pad(scalars[:, None], (0, 0, 0, size - 1))
-        x = Features(natural, natural.new_zeros(len(natural), size, self._settings["unnatural"]))
+        natural = nn.functional.pad(scalars[:, None], (0, 0, 0, size - 1)) + self.density(len(scalars), edges)
+        x = Features(natural, natural.new_zeros(len(natural), size, 0))
         yield x
         for layer in self.layers:
             x = layer(x, edges)
@@ -245,6 +279,8 @@ class BondFrameNet(HamiltonianNet):
         edges, _ = self._bonds(graph)
         for x in self._features(graph, edges):
             for part, sign in zip(x, (1, -1)):
+                if not part.shape[-1]:  # nothing of unnatural parity at the start
+                    continue
                 irreps = o3.Irreps([(part.shape[-1], (l, sign * (-1) ** l)) for l in range(self.lmax + 1)])
                 rows = [part[:, l * l : (l + 1) ** 2].transpose(1, 2).flatten(1) for l in range(self.lmax + 1)]
                 yield irreps, torch.cat(rows, dim=1)
@@ -257,8 +293,7 @@ class BondFrameNet(HamiltonianNet):
         atoms = x + self.onsite_update(x)
         onsite = self.onsite_places.gather(*(f(part) for f, part in zip(self.onsite_out, atoms)))
 
-        normed = Features(self.norm[0](x.natural), self.norm[1](x.unnatural))
-        hidden = self.pair_convolution(normed, pairs)
+        hidden = self.pair_convolution(self.norm(x), pairs)
         local = from_channels(self.pair_out(to_channels(*hidden)), *self.offsite_places.channels)
         strength = pairs.envelope[:, None, None]
         natural, unnatural = (frame.transpose(1, 2) @ (part * strength) for frame, part in zip(pairs.frames, local))

@@ -1,0 +1,333 @@
+"""The one schema of every YAML: unknown keys are refused, and all errors are told at once.
+
+A configuration is data: it is read with `yaml.safe_load` into pydantic models and names nothing that could be executed.
+"""
+
+import reprlib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hampred.errors import HampredError
+
+PRESETS = (Path(__file__).parent / "_configs", Path(__file__).parent.parent / "configs")
+"""Folders of the presets: in a wheel, and in a checkout."""
+
+
+class Config(BaseModel):
+    """Base of every configuration: frozen, and refusing keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Generation of labels
+
+
+class RattleConfig(Config):
+    """Gaussian displacements of every coordinate."""
+
+    kind: Literal["rattle"]
+    count: int = Field(1, ge=1)  # structures made from each one that comes in
+    stdev: float = Field(0.05, gt=0, le=0.5)  # Å
+
+
+class NormalModesConfig(Config):
+    """Quantum-harmonic samples of the GFN2-xTB normal modes about the relaxed geometry."""
+
+    kind: Literal["normal_modes"]
+    count: int = Field(1, ge=1)
+    temperature: float = Field(300.0, gt=0)  # K
+
+
+class MolecularDynamicsConfig(Config):
+    """Frames of a GFN2-xTB Langevin trajectory."""
+
+    kind: Literal["md"]
+    count: int = Field(1, ge=1)
+    temperature: float = Field(400.0, gt=0)  # K
+    timestep: float = Field(1.0, gt=0, le=5.0)  # fs
+    interval: int = Field(100, ge=1)  # steps between two frames
+    friction: float = Field(0.01, gt=0)  # 1/fs
+
+
+Sampling = Annotated[RattleConfig | NormalModesConfig | MolecularDynamicsConfig, Field(discriminator="kind")]
+
+
+class SourceConfig(Config):
+    """What every source of geometries can be told."""
+
+    sampling: list[Sampling] = []  # applied one after the other to each structure
+    rotate: bool = False  # turn each structure at random
+    charge: int | None = None  # e; None: what the source says, else 0
+
+
+class FileConfig(SourceConfig):
+    """Structures from a file that ASE reads."""
+
+    kind: Literal["file"]
+    path: Path
+    count: int | None = Field(None, ge=1)  # at most so many frames
+    every: int = Field(1, ge=1)  # take each n-th frame
+
+
+class G2Config(SourceConfig):
+    """Molecules of ASE's G2 set by name."""
+
+    kind: Literal["g2"]
+    names: list[str] = Field(min_length=1)
+
+
+class SmilesConfig(SourceConfig):
+    """Conformers of SMILES by RDKit."""
+
+    kind: Literal["smiles"]
+    smiles: list[str] = Field(min_length=1)
+    conformers: int = Field(1, ge=1)
+
+
+Source = Annotated[FileConfig | G2Config | SmilesConfig, Field(discriminator="kind")]
+
+
+class LevelConfig(Config):
+    """Level of theory of the labels."""
+
+    functional: str = "pbe"
+    basis: str = "def2-svp"
+    grid_level: int = Field(3, ge=0, le=9)
+    conv_tol: float = Field(1e-9, gt=0, le=1e-4)  # Hartree
+    density_fit: bool = False  # shifts F by about 8e-6 Hartree: part of the level
+    auxbasis: str | None = None
+
+
+class ScfConfig(Config):
+    """How hard the SCF tries."""
+
+    max_cycle: int = Field(60, ge=1)
+    retries: bool = True  # level shift, then second-order SCF, where DIIS does not converge
+
+
+class GuardConfig(Config):
+    """What is refused before the SCF."""
+
+    min_overlap_eigenvalue: float = Field(1e-6, gt=0)
+    allow_unusual_distances: bool = False  # switches off the check that tells Å from Bohr
+
+
+class GenerateConfig(Config):
+    """`hampred generate`: geometries, level of theory and how to run."""
+
+    seed: int = Field(0, ge=0)
+    geometries: list[Source] = Field(min_length=1)
+    level: LevelConfig = LevelConfig()
+    forces: bool = False
+    scf: ScfConfig = ScfConfig()
+    guard: GuardConfig = GuardConfig()
+    label_noise: bool = True  # one more SCF in another orientation measures the noise of the labels
+    retry_failed: bool = False
+    task_timeout: float | None = Field(3600.0, gt=0)  # s of one structure
+    memory_limit: float | None = Field(None, gt=0)  # GiB of one worker
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Training
+
+
+class SplitConfig(Config):
+    """How samples are shared out: whole numbers are counts, others fractions."""
+
+    train: int | float = Field(0.8, gt=0)
+    validation: int | float = Field(0.1, gt=0)
+    test: int | float | None = Field(None, ge=0)  # None: all that is left
+    by: Literal["geometry", "molecule"] = "geometry"  # molecule: all geometries of a molecule stay together
+    seed: int = Field(0, ge=0)
+
+
+class NetConfig(Config):
+    """Architecture, and its own settings, which the architecture itself checks."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = "bond_frame"
+
+
+class LossConfig(Config):
+    """Weights of the terms of the loss."""
+
+    elements: float = Field(1.0, ge=0)  # mean |δH| of the matrix elements
+    orbitals: float = Field(0.3, ge=0)  # mean row norm of Cᵀ δH C, high virtual orbitals damped
+
+
+class OptimizerConfig(Config):
+    """AdamW and its schedule."""
+
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    warmup_steps: int = Field(100, ge=0)
+    gradient_clip: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.995, ge=0, lt=1)
+
+
+class TrainerConfig(Config):
+    """Flags that go to Lightning's Trainer as they are."""
+
+    accelerator: str = "auto"
+    devices: int | str | list[int] = "auto"
+    num_nodes: int = Field(1, ge=1)
+    strategy: str = "auto"
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    max_time: str | None = None  # DD:HH:MM:SS
+
+
+class TrainConfig(Config):
+    """`hampred train`: data, baseline, network and optimisation."""
+
+    data: list[Path] = Field(min_length=1)  # stores of labels
+    split: SplitConfig = SplitConfig()
+    baseline: str = "fitted_sap"
+    net: NetConfig = NetConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(10, ge=1)
+    seed: int = Field(0, ge=0)
+    validate_every_epochs: int = Field(5, ge=1)
+    checkpoint_every_steps: int = Field(500, ge=1)
+    early_stopping: int | None = Field(None, ge=1)  # validations without improvement
+    threads: int | None = Field(None, ge=1)  # of torch
+    trainer: TrainerConfig = TrainerConfig()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+
+
+def load_config(model: type[ConfigT], source: Path | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> ConfigT:
+    """Reads a configuration.
+
+    Args:
+        model: Its schema.
+        source: YAML file, name of a preset such as ``generate/water``, or a mapping.
+        overrides: ``a.b=value``, parsed as YAML; a number names an item of a list: ``geometries.0.rotate=true``.
+
+    Raises:
+        HampredError: No such file, not YAML, or keys and values that the schema does not allow: all of them, in a line.
+    """
+    name, data = ("configuration", _copy(source)) if isinstance(source, Mapping) else _read(Path(source))
+    for override in overrides:
+        _override(data, override)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        told = "; ".join(_tell(model, e) for e in error.errors(include_url=False, include_context=False))
+        raise HampredError(f"{name}: {told}") from None
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with hampred, such as ``generate/water``."""
+    folder = next((f for f in PRESETS if f.is_dir()), None)
+    return [] if folder is None else sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _copy(v) for k, v in value.items()}
+    return [_copy(v) for v in value] if isinstance(value, list) else value
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    found = path if path.is_file() else _preset(path)
+    try:
+        data = yaml.safe_load(found.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise HampredError(f"Cannot read {found}: {error}.") from error
+    except yaml.YAMLError as error:
+        raise HampredError(f"{found} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(data, dict):
+        raise HampredError(f"{found} holds no `key: value` pairs: see the presets {', '.join(preset_names())}.")
+    return str(path), data
+
+
+def _preset(path: Path) -> Path:
+    names = preset_names()
+    name = str(path.with_suffix("")) if path.suffix == ".yaml" else str(path)
+    if name not in names:
+        close = get_close_matches(name, names, n=1)
+        hint = f"did you mean the preset {close[0]}?" if close else f"give a file, or a preset: {', '.join(names)}."
+        raise HampredError(f"There is no configuration {path}: {hint}")
+    return next(folder / f"{name}.yaml" for folder in PRESETS if folder.is_dir())
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    """Sets one ``a.b=value`` in place."""
+    key, separator, text = override.partition("=")
+    if not separator or not all(key.split(".")):
+        raise HampredError(f"--set {override}: write key=value, such as level.basis=sto-3g.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise HampredError(f"--set {override}: the value is not valid YAML; quote it.") from None
+    *parents, last = key.split(".")
+    target: Any = data
+    for part in parents:
+        target = target.setdefault(part, {}) if isinstance(target, dict) else _item(target, part, override)
+    if isinstance(target, dict):
+        target[last] = value
+    else:
+        _item(target, last, override)
+        target[int(last)] = value
+
+
+def _item(target: Any, part: str, override: str) -> Any:
+    if not isinstance(target, list) or not part.isdigit() or int(part) >= len(target):
+        raise HampredError(f"--set {override}: there is no {part!r} at that place of the configuration.")
+    return target[int(part)]
+
+
+def _tell(model: type[Config], error: Mapping[str, Any]) -> str:
+    """One error of pydantic as key path, value and remedy."""
+    path, known = _locate(model, error["loc"])
+    key, value = path.rpartition(".")[2], error["input"]
+    if error["type"] == "extra_forbidden":
+        close = get_close_matches(key, known, n=1)
+        return f"unknown key {path}" + (f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})")
+    if error["type"] == "missing":
+        return f"missing key {path}"
+    if error["type"].startswith("union_tag"):
+        return f"{path}: {error['msg']}"
+    short = reprlib.Repr()
+    short.maxlevel = 2  # a value may be as deep as a hostile file makes it
+    message = error["msg"].removeprefix("Value error, ")
+    quote = "; quote it, YAML reads No, Yes, On and Off as true or false" if isinstance(value, bool) else ""
+    return f"{path}: {message[0].lower()}{message[1:]}, not {short.repr(value)}{quote}"
+
+
+def _locate(model: type[Config], location: Sequence[str | int]) -> tuple[str, list[str]]:
+    """Dotted path of an error without the tags of unions, and the keys known where its last part stands."""
+    path: list[str] = []
+    here: list[type[BaseModel]] = [model]
+    known: list[str] = []
+    for part in location:
+        tagged = [m for m in here if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)]
+        if len(here) > 1 and tagged:
+            here = tagged
+            continue
+        path.append(str(part))
+        if isinstance(part, str):
+            known = sorted({name for m in here for name in m.model_fields})
+            here = [n for m in here if part in m.model_fields for n in _models(m.model_fields[part].annotation)]
+    return ".".join(path), known
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models(argument)]

@@ -1,0 +1,101 @@
+"""What follows from orbitals: occupations, density matrix, frontier orbitals, similarity of two sets of orbitals."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hampred.errors import HampredError
+
+Array = NDArray[np.float64]
+
+DEGENERACY = 1e-4
+"""Hartree; neighbouring levels closer than this (2.7 meV) count as one level."""
+
+
+def occupations(n_orbitals: int, n_occupied: int) -> Array:
+    """Aufbau occupations of a closed shell: 2 for the lowest `n_occupied` orbitals, 0 above [n_orbitals].
+
+    Raises:
+        HampredError: There are more electrons than the orbitals can hold.
+    """
+    if not 0 <= n_occupied <= n_orbitals:
+        raise HampredError(f"{2 * n_occupied} electrons do not fit in {n_orbitals} orbitals: check charge and basis.")
+    filled = np.zeros(n_orbitals)
+    filled[:n_occupied] = 2.0
+    return filled
+
+
+def density_matrix(coefficients: Array, n_occupied: int) -> Array:
+    """Density matrix of a closed shell, D = 2 Σ_i c_i c_iᵀ over the occupied orbitals.
+
+    Args:
+        coefficients: Orbitals as columns, lowest energy first [n, m].
+        n_occupied: Doubly occupied orbitals.
+
+    Returns:
+        D [n, n], with tr(D S) = number of electrons.
+    """
+    occupied = coefficients[:, :n_occupied]
+    return 2.0 * occupied @ occupied.T
+
+
+def frontier(energies: Array, n_occupied: int) -> tuple[float, float, float]:
+    """Energies of HOMO and LUMO, and their difference, in the unit of the energies [m].
+
+    Returns:
+        HOMO, LUMO, gap; NaN where there is no such orbital.
+    """
+    homo = float(energies[n_occupied - 1]) if n_occupied > 0 else float("nan")
+    lumo = float(energies[n_occupied]) if n_occupied < len(energies) else float("nan")
+    return homo, lumo, lumo - homo
+
+
+def level_groups(energies: Array, others: Array, tolerance: float = DEGENERACY) -> NDArray[np.int64]:
+    """Number of the level to which each orbital belongs [m], counted from 0.
+
+    Neighbouring orbitals belong to one level where they are closer than `tolerance` in either list: inside a level the
+    orbitals of a calculation are any rotation of one another, so only the space that they span has a meaning.
+
+    Args:
+        energies: Ascending energies [m], Hartree.
+        others: The same orbitals in the other calculation [m], Hartree.
+        tolerance: Hartree.
+    """
+    apart = (np.diff(energies) > tolerance) & (np.diff(others) > tolerance)
+    return np.concatenate([[0], np.cumsum(apart)]).astype(np.int64)[: len(energies)]
+
+
+def orbital_similarities(
+    coefficients: Array,
+    reference: Array,
+    overlap: Array,
+    energies: Array,
+    reference_energies: Array,
+    n_occupied: int,
+    tolerance: float = DEGENERACY,
+) -> Array:
+    """Cosine of the angle between each occupied reference orbital and the predicted level that takes its place.
+
+    With the groups G of `level_groups` over the occupied orbitals, orbital i of the reference and j of the prediction,
+
+        s_i = ‖P_G(i) c_i‖ = ( Σ_{j in G(i)} (c_iᵀ S c'_j)² )^½,
+
+    which is |c_iᵀ S c'_i| for a level of one orbital and 1 for any rotation within a degenerate level.
+
+    Args:
+        coefficients: Predicted C' [n, m].
+        reference: Reference C [n, m].
+        overlap: S [n, n].
+        energies: Predicted energies [m], Hartree.
+        reference_energies: Reference energies [m], Hartree.
+        n_occupied: Occupied orbitals.
+        tolerance: Hartree.
+
+    Returns:
+        s_i of the occupied orbitals [n_occupied], between 0 and 1.
+    """
+    if n_occupied == 0:
+        return np.ones(0)
+    groups = level_groups(reference_energies[:n_occupied], energies[:n_occupied], tolerance)
+    projections = reference[:, :n_occupied].T @ overlap @ coefficients[:, :n_occupied]
+    weights = np.where(groups[:, None] == groups[None, :], projections**2, 0.0).sum(axis=1)
+    return np.sqrt(np.minimum(weights, 1.0))

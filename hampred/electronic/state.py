@@ -1,0 +1,90 @@
+"""ElectronicState: a Hamiltonian of a molecule and all that follows from it, solved when first asked for."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from hampred.basis import BasisLayout
+from hampred.electronic import eigen, orbitals, properties
+from hampred.interop.pyscf import build_mole
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ElectronicState:
+    """A closed shell of doubly occupied orbitals.
+
+    Attributes:
+        atoms: The molecule, positions in Å.
+        layout: Orbitals of each atom.
+        hamiltonian: H [n, n], Hartree, AO order.
+        overlap: S [n, n].
+        n_occupied: Doubly occupied orbitals.
+        charge: Total charge (e).
+    """
+
+    atoms: Atoms
+    layout: BasisLayout
+    hamiltonian: Array
+    overlap: Array
+    n_occupied: int
+    charge: int = 0
+
+    @cached_property
+    def _solution(self) -> tuple[Array, Array]:
+        return eigen.solve(self.hamiltonian, self.overlap)
+
+    @property
+    def orbital_energies(self) -> Array:
+        """Eigenvalues [m], Hartree, ascending."""
+        return self._solution[0]
+
+    @property
+    def orbital_coefficients(self) -> Array:
+        """Orbitals as columns [n, m], orthonormal in S."""
+        return self._solution[1]
+
+    @property
+    def occupations(self) -> Array:
+        """2 or 0 for each orbital [m]."""
+        return orbitals.occupations(len(self.orbital_energies), self.n_occupied)
+
+    @property
+    def homo(self) -> float:
+        """Energy of the highest occupied orbital, Hartree."""
+        return orbitals.frontier(self.orbital_energies, self.n_occupied)[0]
+
+    @property
+    def lumo(self) -> float:
+        """Energy of the lowest empty orbital, Hartree; NaN without one."""
+        return orbitals.frontier(self.orbital_energies, self.n_occupied)[1]
+
+    @property
+    def gap(self) -> float:
+        """LUMO − HOMO, Hartree."""
+        return orbitals.frontier(self.orbital_energies, self.n_occupied)[2]
+
+    @cached_property
+    def density_matrix(self) -> Array:
+        """D [n, n] with tr(D S) = number of electrons."""
+        return orbitals.density_matrix(self.orbital_coefficients, self.n_occupied)
+
+    @cached_property
+    def dipole(self) -> Array:
+        """Dipole moment [3] about the origin of the coordinates, atomic units (e·a0)."""
+        return properties.dipole(build_mole(self.atoms, self.layout.basis.name, self.charge), self.density_matrix)
+
+    def rotated(self, rotation: Array) -> "ElectronicState":
+        """The state of the molecule whose positions r became Q r: H and S become D H Dᵀ and D S Dᵀ.
+
+        Args:
+            rotation: Element Q of O(3), [3, 3].
+        """
+        d = self.layout.rotation(rotation)
+        atoms = self.atoms.copy()
+        atoms.positions = self.atoms.positions @ rotation.T
+        return replace(self, atoms=atoms, hamiltonian=d @ self.hamiltonian @ d.T, overlap=d @ self.overlap @ d.T)

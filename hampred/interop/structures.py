@@ -1,0 +1,134 @@
+"""Structures from files of users: whatever ASE reads, behind a guard."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from hampred.errors import HampredError
+
+MIN_DISTANCE = 0.4
+"""Å; the shortest bond of any molecule, H–H in H2, is 0.74 Å."""
+
+XYZ_SUFFIXES = (".xyz", ".extxyz")
+
+
+def read_structures(path: Path | str) -> list[Atoms]:
+    """Reads every structure of a file in any format that ASE knows.
+
+    Args:
+        path: File with one or more structures, coordinates in the unit of its format (xyz: Å).
+
+    Returns:
+        Structures with positions in Å, each checked by `check_structure`.
+
+    Raises:
+        HampredError: No such file, an unknown or malformed format, or a structure that cannot be meant.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HampredError(f"There is no file {path}: give the path of a structure, such as molecule.xyz.")
+    if path.suffix.lower() in XYZ_SUFFIXES:
+        _check_xyz(path)
+    images = _read(path)
+    if not images:
+        raise HampredError(f"{path} holds no structure: give a file with at least one atom.")
+    for index, atoms in enumerate(images):
+        check_structure(atoms, f"{path}, structure {index + 1}" if len(images) > 1 else str(path))
+    return images
+
+
+def check_structure(atoms: Atoms, name: str = "The structure") -> None:
+    """Refuses a structure that no calculation could be meant for.
+
+    Args:
+        atoms: Positions in Å.
+        name: How messages call the structure.
+
+    Raises:
+        HampredError: No atoms, coordinates or cell that are not finite, an atom without an element, or two atoms
+            closer than `MIN_DISTANCE`.
+    """
+    if len(atoms) == 0:
+        raise HampredError(f"{name} has no atoms: give at least one.")
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise HampredError(f"{name} has coordinates that are not finite numbers (NaN or infinite): correct them.")
+    if not ((atoms.numbers > 0) & (atoms.numbers < len(chemical_symbols))).all():
+        raise HampredError(f"{name} has an atom without a known element (X): replace it.")
+    close = _closest_pair(atoms)
+    if close is not None:
+        i, j, distance = close
+        raise HampredError(
+            f"{name}: atoms {i + 1} ({atoms.symbols[i]}) and {j + 1} ({atoms.symbols[j]}) are {distance:.3f} Å apart, "
+            f"less than {MIN_DISTANCE} Å: remove the duplicate, or give the coordinates in Å."
+        )
+
+
+def _closest_pair(atoms: Atoms) -> tuple[int, int, float] | None:
+    """Closest two atoms i, j and their distance (Å) if it is below `MIN_DISTANCE`, images of the cell included."""
+    if atoms.pbc.any():
+        from ase.neighborlist import neighbor_list
+
+        first, second, distances = neighbor_list("ijd", atoms, MIN_DISTANCE)
+    else:
+        from scipy.spatial import cKDTree
+
+        pairs = cKDTree(atoms.positions).query_pairs(MIN_DISTANCE, output_type="ndarray")
+        first, second = pairs[:, 0], pairs[:, 1]
+        distances = np.linalg.norm(atoms.positions[first] - atoms.positions[second], axis=1)
+    if len(distances) == 0:
+        return None
+    k = int(np.argmin(distances))
+    return int(first[k]), int(second[k]), float(distances[k])
+
+
+def _read(path: Path) -> list[Atoms]:
+    import ase.io
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            # the absolute path keeps ASE from taking a name such as "mysql…" for a database or "-" for the terminal
+            images = ase.io.read(path.resolve(), index=":", do_not_split_by_at_sign=True)
+        except Exception as error:  # the readers of ASE raise whatever their format led them into
+            raise HampredError(f"ASE cannot read {path} ({_reason(error)}): check the file and its suffix.") from error
+    return [images] if isinstance(images, Atoms) else list(images)
+
+
+def _reason(error: Exception) -> str:
+    """First line of an exception, or its type where it says nothing."""
+    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
+        return f"unknown element or key {error.args[0]!r}"[:120]
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:120]
+
+
+def _check_xyz(path: Path) -> None:
+    """Walks through the frames of an xyz file: ASE hangs on a count of atoms that the file does not hold."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            lines = enumerate(file, start=1)
+            found = False
+            for number, line in lines:
+                if not line.strip() or line.split()[0].startswith("VEC"):
+                    continue
+                found = True
+                count = line.strip()
+                if not (count.isascii() and count.isdigit() and len(count) < 10 and int(count) > 0):
+                    raise HampredError(
+                        f"{path} line {number}: expected the number of atoms, found {count[:40]!r}: "
+                        "an xyz file has that number, a comment line, then one line for each atom."
+                    )
+                rows = [row for _, row in zip(range(int(count) + 1), lines)]
+                if len(rows) < int(count) + 1:
+                    held = max(len(rows) - 1, 0)
+                    raise HampredError(
+                        f"{path} line {number} promises {count} atoms, but the file ends after {held}: "
+                        "correct the count or add the missing atoms."
+                    )
+    except (UnicodeDecodeError, OSError) as error:
+        raise HampredError(f"{path} is not a readable text file ({type(error).__name__}): give an xyz file.") from error
+    if not found:
+        raise HampredError(f"{path} is empty: give a file with at least one atom.")

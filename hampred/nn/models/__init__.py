@@ -1,0 +1,63 @@
+"""Architectures: one file each, found by the word that a configuration names."""
+
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import torch
+
+from hampred.basis import OrbitalBasis
+from hampred.errors import HampredError
+from hampred.nn.base import HamiltonianNet
+
+
+def architectures() -> dict[str, type[HamiltonianNet]]:
+    """All installed architectures by name: the files of this folder, and entry points of the group ``hampred.models``."""
+    modules = [import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    found = [kind for module in modules for kind in vars(module).values() if _is_architecture(kind)]
+    found += [entry.load() for entry in entry_points(group="hampred.models")]
+    return {kind.name: kind for kind in found}
+
+
+def _is_architecture(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, HamiltonianNet) and not inspect.isabstract(kind)
+
+
+def build_net(name: str, basis: OrbitalBasis, settings: Mapping[str, Any]) -> HamiltonianNet:
+    """A network with fresh weights in float64.
+
+    Args:
+        name: One of `architectures`.
+        basis: Orbitals of the elements that it will know.
+        settings: Arguments of the architecture; those left out keep their defaults.
+
+    Raises:
+        HampredError: Unknown architecture or argument.
+    """
+    known = architectures()
+    if name not in known:
+        raise HampredError(f"There is no network {name!r}: set net.name to one of {', '.join(sorted(known))}.")
+    arguments = [key for key in inspect.signature(known[name]).parameters if key != "basis"]
+    for key in settings:
+        if key not in arguments:
+            close = get_close_matches(key, arguments, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(arguments)}."
+            raise HampredError(f"The network {name} has no setting net.{key}: {hint}")
+    with _double_precision():
+        return known[name](basis, **settings)
+
+
+@contextmanager
+def _double_precision() -> Iterator[None]:
+    """Networks are built in float64 and cast later: constants such as Clebsch–Gordan coefficients must be exact."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

@@ -1,0 +1,54 @@
+"""The loss: errors of matrix elements, and the same errors as the orbitals feel them."""
+
+import torch
+from torch import Tensor, nn
+
+from hampred.data.dataset import LabelledGraph
+
+
+class HamiltonianLoss(nn.Module):
+    """Weighted sum of the mean |δH| and of the orbital metric, in mE_h.
+
+    An error that is not shaped like the overlap is blown up by S⁻¹ when H C = S C ε is solved, and a small mean |δH|
+    alone can leave ghost states. The orbital metric is the mean row norm of Cᵀ δH C in the orbitals of the label,
+    where δε_i = (Cᵀ δH C)_ii to first order; virtual orbitals far above the LUMO count less.
+    """
+
+    def __init__(self, elements: float, orbitals: float) -> None:
+        """Takes the weights of the two terms."""
+        super().__init__()
+        self.elements, self.orbitals = elements, orbitals
+
+    def forward(self, onsite: Tensor, offsite: Tensor, label: LabelledGraph) -> Tensor:
+        """Loss of predicted elements of ΔH.
+
+        Args:
+            onsite: [n_onsite_values], Hartree.
+            offsite: [n_offsite_values], Hartree.
+            label: The labels of the same batch.
+
+        Returns:
+            Scalar, mE_h.
+        """
+        errors = (onsite - label.onsite.to(onsite)) * 1e3, (offsite - label.offsite.to(offsite)) * 1e3
+        loss = self.elements * torch.cat(errors).abs().mean()
+        if self.orbitals:
+            loss = loss + self.orbitals * orbital_error(*errors, label)
+        return loss
+
+
+def orbital_error(onsite: Tensor, offsite: Tensor, label: LabelledGraph) -> Tensor:
+    """Mean row norm of Wᵀ δH W with the damped orbitals W = C diag(w), over the weights w of the rows.
+
+    Args:
+        onsite: Errors δH [n_onsite_values], any unit.
+        offsite: Errors δH [n_offsite_values].
+        label: Gives the orbitals.
+    """
+    orbitals = label.orbitals.to(onsite.dtype)
+    n_systems, size, _ = orbitals.shape
+    dense = onsite.new_zeros(n_systems * size * size)
+    places = (label.system * size + label.rows) * size + label.columns
+    dense = dense.index_copy(0, places, torch.cat([onsite, offsite])).reshape(n_systems, size, size)
+    error = orbitals.transpose(1, 2) @ dense @ orbitals
+    return (error.square().sum(-1) + 1e-12).sqrt().sum() / label.orbital_weights.to(onsite.dtype).sum()

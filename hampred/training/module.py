@@ -1,0 +1,94 @@
+"""HamiltonianModule: how Lightning trains a network."""
+
+import json
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from hampred.config import LossConfig, OptimizerConfig
+from hampred.data.dataset import LabelledGraph
+from hampred.model_file import HEADER_KEY, Model
+from hampred.training.loss import HamiltonianLoss, orbital_error
+from hampred.units import MICRO_HARTREE
+
+MONITOR = "val_loss"
+
+
+class HamiltonianModule(pl.LightningModule):
+    """Network, loss and optimiser; its checkpoints carry the header of the model."""
+
+    def __init__(self, model: Model, loss: LossConfig, optimizer: OptimizerConfig, n_steps: int) -> None:
+        """Puts them together.
+
+        Args:
+            model: Network and everything that describes it.
+            loss: Weights of the loss.
+            optimizer: AdamW and its schedule.
+            n_steps: Steps of the whole run, over which a cosine falls.
+        """
+        super().__init__()
+        self.net = model.net
+        self.loss = HamiltonianLoss(loss.elements, loss.orbitals)
+        self.settings, self.n_steps = optimizer, n_steps
+        self._header = json.dumps(model.header())
+        self._sums: dict[str, Tensor] = {}
+
+    def _predict(self, batch: LabelledGraph) -> tuple[Tensor, Tensor]:
+        return self.net.matrix_elements(batch.graph, self.net(batch.graph))
+
+    def training_step(self, batch: LabelledGraph, batch_index: int) -> Tensor:
+        """Loss of a batch, mE_h."""
+        loss = self.loss(*self._predict(batch), batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=batch.graph.n_systems)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Empties the sums."""
+        self._sums = {}
+
+    def validation_step(self, batch: LabelledGraph, batch_index: int) -> None:
+        """Adds the errors of a batch, so that every element (system, for losses) has the same weight."""
+        onsite, offsite = self._predict(batch)
+        errors = onsite - batch.onsite.to(onsite), offsite - batch.offsite.to(offsite)
+        n = batch.graph.n_systems
+        self._add("val_loss", self.loss(onsite, offsite, batch) * n, n)
+        self._add("val_orbital_error_uEh", orbital_error(*errors, batch) * n * MICRO_HARTREE, n)
+        for name, parts in (("H", errors), ("onsite", errors[:1]), ("offsite", errors[1:])):
+            error = torch.cat(parts).abs()
+            self._add(f"val_{name}_mae_uEh", error.sum() * MICRO_HARTREE, len(error))
+
+    def _add(self, name: str, total: Tensor, count: int) -> None:
+        new = torch.stack([total.double(), torch.as_tensor(count, dtype=torch.float64, device=total.device)])
+        self._sums[name] = self._sums.get(name, torch.zeros_like(new)) + new
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the means over all processes."""
+        for name, sums in self._sums.items():
+            total, count = self.all_gather(sums).reshape(-1, 2).sum(0)
+            self.log(name, (total / count.clamp(min=1)).float(), rank_zero_only=False)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up, then a cosine, a plateau rule or a constant rate."""
+        s = self.settings
+        optimizer = torch.optim.AdamW(
+            self.net.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay, fused=True
+        )
+        if s.schedule == "plateau":
+            scheduler = ReduceLROnPlateau(optimizer, factor=0.5, patience=5, min_lr=1e-3 * s.learning_rate)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": MONITOR, "strict": False}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, self._rate), "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        """Learning rate of a step over the largest one."""
+        warm = min(1.0, (step + 1) / max(self.settings.warmup_steps, 1))
+        if self.settings.schedule == "constant":
+            return warm
+        return warm * (0.5 + 0.5 * math.cos(math.pi * min(step / self.n_steps, 1.0)) + 1e-3)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Makes the checkpoint describe itself."""
+        checkpoint[HEADER_KEY] = self._header
