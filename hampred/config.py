@@ -231,6 +231,19 @@ def load_config(model: type[ConfigT], source: Path | str | Mapping[str, Any], ov
         raise HampredError(f"{name}: {told}") from None
 
 
+def read_run(out: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Configuration of an existing run folder.
+
+    Raises:
+        HampredError: The folder holds no run, or settings are to be changed within it.
+    """
+    if not (out / "config.yaml").is_file():
+        raise HampredError(f"{out} holds no training run (no config.yaml): give a configuration or a run folder.")
+    if overrides:
+        raise HampredError("A run goes on with its own configuration: leave out --set, or start a new run.")
+    return load_config(TrainConfig, out / "config.yaml")
+
+
 def preset_names() -> list[str]:
     """Names of the presets that come with hampred, such as ``generate/water``."""
     folder = next((f for f in PRESETS if f.is_dir()), None)

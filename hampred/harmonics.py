@@ -49,7 +49,7 @@ def _sample_directions(l: int) -> Array:
 @cache
 def _sample_inverse(l: int) -> Array:
     """Pseudo-inverse [2l+1, n] of the harmonics at the sample directions."""
-    return np.linalg.pinv(real_spherical_harmonics(l, _sample_directions(l)))
+    return np.linalg.pinv(real_spherical_harmonics(l, _sample_directions(l))).astype(np.float64)
 
 
 def _nearest_orthogonal(matrix: Array) -> Array:

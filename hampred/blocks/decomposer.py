@@ -7,6 +7,7 @@ A block between shells l_a and l_b is a tensor product l_a ⊗ l_b = ⊕ L = |l_
 import warnings
 from collections import defaultdict
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ class BlockDecomposer:
         self.element_index[torch.tensor(list(basis.elements))] = torch.arange(len(basis.elements))
 
         starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in self.union])])
-        self._spans = [slice(int(a), int(b)) for a, b in zip(starts[:-1], starts[1:])]
+        self._spans = [slice(int(a), int(b)) for a, b in pairwise(starts)]
         self.irreps_offsite, self._shells_offsite, offsite = self._change_of_basis(onsite=False)
         self.irreps_onsite, self._shells_onsite, onsite = self._change_of_basis(onsite=True)
         self._matrices: dict[tuple[bool, bool, torch.dtype, torch.device], Tensor] = {}

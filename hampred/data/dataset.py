@@ -36,7 +36,7 @@ class LabelledGraph:
         system: System of each value [n_values].
         rows: Row of each value in the dense matrix of its system [n_values].
         columns: Column of each value [n_values].
-        orbitals: Orbitals of the label as columns, times their weights [n_systems, n_orbitals, n_orbitals], zero-padded.
+        orbitals: Orbitals of the label as columns, weighted [n_systems, n_orbitals, n_orbitals], zero-padded.
         orbital_weights: 1 for occupied orbitals, falling with energy above the LUMO [n_systems, n_orbitals].
     """
 

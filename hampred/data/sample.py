@@ -59,7 +59,7 @@ class LevelOfTheory:
         for f in fields(self):
             a, b = getattr(self, f.name), getattr(other, f.name)
             if a != b and f.name != "code":
-                raise HampredError(f"Labels of different levels of theory: {f.name} is {a!r} in one and {b!r} in the other.")
+                raise HampredError(f"Labels of different levels of theory: {f.name} is {a!r} here and {b!r} there.")
 
 
 @dataclass(frozen=True, eq=False)

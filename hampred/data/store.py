@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -255,14 +256,14 @@ class Store:
             raise HampredError(f"There is no file {self.path}: give the path of a store, such as labels.h5.")
         try:
             self._file = h5py.File(self.path, "r")
-        except OSError as error:
-            raise HampredError(f"{self.path} is not a complete HDF5 file (truncated or damaged): make it again.") from error
+        except OSError:
+            raise HampredError(f"{self.path} is no complete HDF5 file (truncated or damaged): make it again.") from None
         try:
             self.header: dict[str, Any] = json.loads(self._dataset("header")[()].tobytes())
             if self.header.get("format") != FORMAT:
                 raise HampredError(f"{self.path} is not a hampred store: see `hampred generate`.")
             if self.header["version"] > VERSION:
-                raise HampredError(f"{self.path} has format {self.header['version']}, newer than {VERSION}: update hampred.")
+                raise HampredError(f"{self.path} has a format newer than {VERSION}: update hampred.")
             self.basis = OrbitalBasis.from_dict(self.header["basis"])
             self.level = LevelOfTheory.from_dict(self.header["level"])
             self._offsets = {name: self._dataset(f"offsets/{name}")[()] for name in RAGGED}
@@ -346,10 +347,10 @@ class Store:
 
     @property
     def molecules(self) -> list[str]:
-        """Molecule of each sample, by which a split keeps geometries together [n_samples]; the formula without a name."""
+        """Molecule of each sample, or its formula, by which a split keeps geometries together [n_samples]."""
         text = self._data["provenance"][()].tobytes()
         ends = self._offsets["text"]
-        notes = [json.loads(text[start:stop]) for start, stop in zip(ends[:-1], ends[1:])]
+        notes = [json.loads(text[start:stop]) for start, stop in pairwise(ends)]
         cuts = self._offsets["atoms"]
         return [
             str(note.get("molecule") or Atoms(self.numbers[cuts[k] : cuts[k + 1]]).get_chemical_formula())

@@ -12,6 +12,7 @@ from hampred.basis import OrbitalBasis
 from hampred.blocks.decomposer import BlockDecomposer
 from hampred.data.graph import HamiltonianGraph
 from hampred.data.statistics import BlockStatistics
+from hampred.errors import HampredError
 
 
 class BlockCoefficients(NamedTuple):
@@ -35,9 +36,10 @@ class BlockScaling(nn.Module):
         n_elements = len(decomposer.basis.elements)
         shape = (n_elements,) if onsite else (n_elements, n_elements)
         n_irreps = sum(mul for mul, _ in irreps)
-        of_component = [k for k, l in enumerate(ir.l for mul, ir in irreps for _ in range(mul)) for _ in range(2 * l + 1)]
+        degrees = torch.tensor([ir.l for mul, ir in irreps for _ in range(mul)])
+        of_component = torch.repeat_interleave(torch.arange(n_irreps), 2 * degrees + 1)
         self.register_buffer("element_index", decomposer.element_index.clone(), persistent=False)
-        self.register_buffer("of_component", torch.tensor(of_component), persistent=False)
+        self.register_buffer("of_component", of_component, persistent=False)
         self.register_buffer("mean", torch.zeros(*shape, n_irreps))
         self.register_buffer("width", torch.full((*shape, n_irreps), 0.01))
 
@@ -88,6 +90,19 @@ class HamiltonianNet(nn.Module, ABC):
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Arguments (plain JSON types) that build this network again, `basis` aside."""
+
+    def required_lmax(self, lmax: int | None) -> int:
+        """Largest angular momentum that the features need for the blocks of the basis, or a larger one that is asked.
+
+        Raises:
+            HampredError: A smaller one is asked.
+        """
+        needed = max(ir.l for _, ir in self.decomposer.irreps_offsite)
+        if lmax is not None and lmax < needed:
+            raise HampredError(
+                f"net.lmax {lmax} cannot represent every block of {self.basis.name}: set it to {needed} or more."
+            )
+        return needed if lmax is None else lmax
 
     def set_statistics(self, statistics: BlockStatistics) -> None:
         """Scales the outputs by the statistics of the training labels."""

@@ -10,7 +10,7 @@ def degree_index(lmax: int) -> Tensor:
 
 
 class DegreeLinear(nn.Module):
-    """The general O(3)-equivariant linear map that keeps the parity class: one matrix for each l, a bias for scalars."""
+    """The general O(3)-equivariant linear map within a parity class: one matrix for each l, a bias for scalars."""
 
     def __init__(self, lmax: int, n_in: int, n_out: int, bias: bool = True) -> None:
         """Builds the map from `n_in` to `n_out` channels of each l = 0 … lmax."""

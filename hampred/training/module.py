@@ -79,8 +79,10 @@ class HamiltonianModule(pl.LightningModule):
         )
         if s.schedule == "plateau":
             scheduler = ReduceLROnPlateau(optimizer, factor=0.5, patience=5, min_lr=1e-3 * s.learning_rate)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": MONITOR, "strict": False}}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, self._rate), "interval": "step"}}
+            plan = {"scheduler": scheduler, "monitor": MONITOR, "strict": False}
+        else:
+            plan = {"scheduler": LambdaLR(optimizer, self._rate), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": plan}
 
     def _rate(self, step: int) -> float:
         """Learning rate of a step over the largest one."""

@@ -11,7 +11,6 @@ import logging
 import platform
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,7 +148,9 @@ def _claim(config: TrainConfig, out: Path) -> Path | None:
     path, last = out / "config.yaml", out / "checkpoints" / "last.ckpt"
     if path.exists():
         if yaml.safe_load(path.read_text()) != yaml.safe_load(text):
-            raise HampredError(f"{out} holds a run with another configuration: choose another --out, or `hampred train {out}`.")
+            raise HampredError(
+                f"{out} holds a run with another configuration: choose another --out, or `hampred train {out}`."
+            )
         return last if last.exists() else None
     with replacing(path) as temporary:
         temporary.write_text(text)
@@ -159,11 +160,11 @@ def _claim(config: TrainConfig, out: Path) -> Path | None:
 def _trainer(config: TrainConfig, out: Path, report: Report, n_steps: int) -> pl.Trainer:
     for name in ("lightning.pytorch", "pytorch_lightning", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    folder = out / "checkpoints"
+    folder, every = out / "checkpoints", config.checkpoint_every_steps
     callbacks: list[pl.Callback] = [
         Progress(report, n_steps),
         ModelCheckpoint(folder, "best", monitor=MONITOR, enable_version_counter=False),
-        ModelCheckpoint(folder, "last", every_n_train_steps=config.checkpoint_every_steps, enable_version_counter=False),
+        ModelCheckpoint(folder, "last", every_n_train_steps=every, enable_version_counter=False),
     ]
     if config.optimizer.ema_decay:
         callbacks.append(Ema(config.optimizer.ema_decay))
@@ -196,18 +197,3 @@ def _finish(out: Path, notes: dict[str, Any]) -> None:
     checkpoints = [out / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
     best = load_model(next(path for path in checkpoints if path.exists()))
     save_model(out / "model.safetensors", replace(best, provenance={**best.provenance, **notes}))
-
-
-def read_run(out: Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """Configuration of an existing run folder.
-
-    Raises:
-        HampredError: The folder holds no run, or settings are to be changed within it.
-    """
-    from hampred.config import load_config
-
-    if not (out / "config.yaml").is_file():
-        raise HampredError(f"{out} holds no training run (no config.yaml): give a configuration or a run folder.")
-    if overrides:
-        raise HampredError("A run goes on with its own configuration: leave out --set, or start a new run.")
-    return load_config(TrainConfig, out / "config.yaml")

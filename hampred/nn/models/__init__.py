@@ -17,7 +17,7 @@ from hampred.nn.base import HamiltonianNet
 
 
 def architectures() -> dict[str, type[HamiltonianNet]]:
-    """All installed architectures by name: the files of this folder, and entry points of the group ``hampred.models``."""
+    """All installed architectures by name: the files of this folder, and entry points of ``hampred.models``."""
     modules = [import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
     found = [kind for module in modules for kind in vars(module).values() if _is_architecture(kind)]
     found += [entry.load() for entry in entry_points(group="hampred.models")]

@@ -1,8 +1,8 @@
 """BondFrame: messages and pair blocks in the frame of the bond, where O(3) becomes O(2).
 
-The turn onto the bond makes every equivariant map of two atoms a matrix for each m (Passaro and Zitnick 2023 for SO(3));
-here with the mirrors that contain the bond, so that the network is equivariant under all of O(3): features carry natural
-(p = (−1)^l) and unnatural parity in separate channels. See `hampred.nn.frames`.
+The turn onto the bond makes every equivariant map of two atoms a matrix for each m (Passaro and Zitnick 2023, for
+SO(3)); here with the mirrors that contain the bond, so that the network is equivariant under all of O(3): features
+carry natural (p = (−1)^l) and unnatural parity in separate channels. See `hampred.nn.frames`.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
-from hampred.errors import HampredError
 from hampred.nn.base import BlockCoefficients, HamiltonianNet
 from hampred.nn.frames import BondFrames, Channels, O2Linear, from_channels, to_channels
 from hampred.nn.norm import DegreeLinear, DegreeNorm
@@ -66,7 +65,9 @@ class NeighborDensity(nn.Module):
 class BondConvolution(nn.Module):
     """Two O(2) linear maps with a gate between, acting on the features of both atoms of a bond in its frame."""
 
-    def __init__(self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int], radial: dict[str, int]) -> None:
+    def __init__(
+        self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int], radial: dict[str, int]
+    ) -> None:
         """Builds the convolution.
 
         Args:
@@ -212,11 +213,8 @@ class BondFrameNet(HamiltonianNet):
             HampredError: `lmax` is too small for the blocks of the basis.
         """
         super().__init__(basis, cutoff, pair_cutoff)
-        needed = max(ir.l for _, ir in self.decomposer.irreps_offsite)
-        if lmax is not None and lmax < needed:
-            raise HampredError(f"net.lmax {lmax} cannot represent every block of {basis.name}: set it to {needed} or more.")
-        self.lmax = lmax = needed if lmax is None else lmax
-        self._settings = {k: v for k, v in locals().items() if k not in ("self", "basis", "needed", "__class__")}
+        self.lmax = lmax = self.required_lmax(lmax)
+        self._settings = {k: v for k, v in locals().items() if k not in ("self", "basis", "__class__")}
         channels = (natural, unnatural)
         radial = {"n_radial": n_radial, "n_embedding": n_embedding, "hidden": hidden}
         n_elements = len(basis.elements)

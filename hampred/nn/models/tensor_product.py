@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
-from hampred.errors import HampredError
 from hampred.nn.base import BlockCoefficients, HamiltonianNet
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
 
@@ -26,7 +25,9 @@ def _channels(natural: int, unnatural: int, lmax: int) -> o3.Irreps:
     return o3.Irreps(irreps).simplify()
 
 
-def _uvu_product(irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_out: o3.Irreps) -> tuple[o3.TensorProduct, o3.Irreps]:
+def _uvu_product(
+    irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_out: o3.Irreps
+) -> tuple[o3.TensorProduct, o3.Irreps]:
     """Channel-wise product with weights from outside; all paths that lead to an irrep of the result."""
     paths, found = [], []
     for i, (mul, ir_in) in enumerate(irreps_in):
@@ -44,7 +45,9 @@ def _uvu_product(irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_out: o3.Irre
 class BondProduct(nn.Module):
     """Linear combination of tensor products of features with the harmonics of a bond."""
 
-    def __init__(self, irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_out: o3.Irreps, radial: dict[str, int]) -> None:
+    def __init__(
+        self, irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_out: o3.Irreps, radial: dict[str, int]
+    ) -> None:
         super().__init__()
         self.product, middle = _uvu_product(irreps_in, irreps_sh, irreps_out)
         self.radial = RadialNetwork(**radial, n_out=self.product.weight_numel)
@@ -66,19 +69,22 @@ def _gate(irreps: o3.Irreps) -> Gate:
 class Layer(nn.Module):
     """One round of messages with a gate and a residual."""
 
-    def __init__(self, irreps_in: o3.Irreps, irreps: o3.Irreps, irreps_sh: o3.Irreps, radial: dict[str, int], n_neighbors: float) -> None:
+    def __init__(
+        self, irreps_in: o3.Irreps, irreps: o3.Irreps, irreps_sh: o3.Irreps, radial: dict[str, int], scale: float
+    ) -> None:
+        """Builds the layer; sums of messages are multiplied with `scale`."""
         super().__init__()
         self.gate = _gate(irreps)
         self.source = o3.Linear(irreps_in, irreps_in)
         self.message = BondProduct(irreps_in, irreps_sh, self.gate.irreps_in, radial)
         self.update = o3.Linear(self.gate.irreps_out, irreps)
         self.residual = o3.Linear(irreps_in, irreps)
-        self.weight = n_neighbors**-0.5
+        self.scale = scale
 
     def forward(self, x: Tensor, edges: Tensor, harmonics: Tensor, radial: Any, strength: Tensor) -> Tensor:
         """New features of the atoms [n_atoms, dim]."""
         i, j = edges.unbind(-1)
-        messages = self.message(self.source(x)[j], harmonics, radial) * (strength * self.weight)[:, None]
+        messages = self.message(self.source(x)[j], harmonics, radial) * (strength * self.scale)[:, None]
         summed = messages.new_zeros(len(x), messages.shape[1]).index_add(0, i, messages)
         return self.residual(x) + self.update(self.gate(summed))
 
@@ -121,11 +127,8 @@ class TensorProductNet(HamiltonianNet):
             HampredError: `lmax` is too small for the blocks of the basis.
         """
         super().__init__(basis, cutoff, pair_cutoff)
-        needed = max(ir.l for _, ir in self.decomposer.irreps_offsite)
-        if lmax is not None and lmax < needed:
-            raise HampredError(f"net.lmax {lmax} cannot represent every block of {basis.name}: set it to {needed} or more.")
-        self.lmax = lmax = needed if lmax is None else lmax
-        self._settings = {k: v for k, v in locals().items() if k not in ("self", "basis", "needed", "__class__")}
+        self.lmax = lmax = self.required_lmax(lmax)
+        self._settings = {k: v for k, v in locals().items() if k not in ("self", "basis", "__class__")}
         radial = {"n_radial": n_radial, "n_embedding": n_embedding, "hidden": hidden}
         n_elements = len(basis.elements)
         self.irreps_sh = o3.Irreps.spherical_harmonics(lmax)
@@ -135,7 +138,7 @@ class TensorProductNet(HamiltonianNet):
         self.radial_basis = RadialBasis(n_radial)
         self.harmonics = o3.SphericalHarmonics(self.irreps_sh, normalize=True, normalization="component")
         inputs = [o3.Irreps([(natural, "0e")])] + [self.irreps] * (n_layers - 1)
-        self.layers = nn.ModuleList(Layer(x, self.irreps, self.irreps_sh, radial, n_neighbors) for x in inputs)
+        self.layers = nn.ModuleList(Layer(x, self.irreps, self.irreps_sh, radial, n_neighbors**-0.5) for x in inputs)
         self.onsite_gate = _gate(self.irreps)
         self.onsite_in = o3.Linear(self.irreps, self.onsite_gate.irreps_in)
         self.onsite_out = o3.Linear(self.onsite_gate.irreps_out, self.decomposer.irreps_onsite)

@@ -1,0 +1,1 @@
+"""Generation of labels: geometries in, converged PySCF Hamiltonians out."""

@@ -1,0 +1,116 @@
+"""The output folder of a generation: geometries, one file per label, one per failure, and a lock."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from data_gen.summary import Failure
+from hampred.data.store import replacing
+from hampred.errors import HampredError
+
+
+class OutputFolder:
+    """Where a generation keeps its work. Every file appears complete or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        """Names the folder; nothing is created."""
+        self.path = Path(path)
+
+    @property
+    def store(self) -> Path:
+        """The packed labels."""
+        return self.path / "labels.h5"
+
+    def shard(self, key: str) -> Path:
+        """File of one label."""
+        return self.path / "shards" / key[:2] / f"{key}.h5"
+
+    def noise_shard(self, key: str) -> Path:
+        """File of the label that measures the noise; it never enters the pack."""
+        return self.path / "noise" / f"{key}.h5"
+
+    def record(self, failure: Failure, atoms: Atoms) -> None:
+        """Writes why a structure has no label, with its geometry."""
+        geometry = {"numbers": atoms.numbers.tolist(), "positions": atoms.positions.tolist()}
+        self._write_json(self._failure(failure.key), {**failure.to_dict(), **geometry})
+
+    def forget(self, key: str) -> None:
+        """Removes the failure of a structure that now has a label, or shall be tried again."""
+        self._failure(key).unlink(missing_ok=True)
+
+    def failure(self, key: str) -> Failure | None:
+        """The recorded failure of a structure."""
+        try:
+            data = json.loads(self._failure(key).read_text())
+        except FileNotFoundError:
+            return None
+        return Failure(**{name: data[name] for name in ("key", "kind", "reason", "molecule", "source")})
+
+    def save_geometries(self, origin: Mapping[str, Any], structures: Sequence[Atoms]) -> None:
+        """Keeps the geometries with the settings they were made by, so that a resumed run labels the very same."""
+        rows = [{"numbers": a.numbers.tolist(), "positions": a.positions.tolist(), "info": a.info} for a in structures]
+        self._write_json(self.path / "geometries.json", {"origin": dict(origin), "structures": rows})
+
+    def load_geometries(self, origin: Mapping[str, Any]) -> list[Atoms] | None:
+        """The kept geometries, or None where there are none of these settings."""
+        try:
+            data = json.loads((self.path / "geometries.json").read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise HampredError(f"{self.path / 'geometries.json'} cannot be read ({error}): remove it.") from error
+        if data.get("origin") != dict(origin):
+            return None
+        structures = []
+        for row in data["structures"]:
+            atoms = Atoms(row["numbers"], np.array(row["positions"], dtype=float).reshape(-1, 3))
+            atoms.info = row["info"]
+            structures.append(atoms)
+        return structures
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Creates the folder and holds it for this process; the kernel lets go when the process ends, however it ends.
+
+        Raises:
+            HampredError: The folder cannot be written, or another generation runs in it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise HampredError(f"Cannot write {self.path}: {error.strerror}. Choose another output folder.") from error
+        try:
+            self._lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            import fcntl
+        except ImportError:  # no POSIX locks: two generations then repeat work, and lose nothing
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
+            raise HampredError(f"Another generation runs in {self.path} ({owner}): wait for it.") from None
+        except OSError:  # a file system without locks
+            return
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+
+    def _failure(self, key: str) -> Path:
+        return self.path / "failures" / f"{key}.json"
+
+    def _write_json(self, path: Path, data: Mapping[str, Any]) -> None:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(data))

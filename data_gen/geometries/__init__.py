@@ -1,0 +1,62 @@
+"""Geometries of a generation: sources, the sampling of each, and random orientations.
+
+Every structure is an `ase.Atoms` in Å whose ``info`` carries ``source``, ``molecule`` (by which data are split) and
+``charge`` (e). The random numbers of structure i depend on the seed and on i alone, so that asking for more structures
+later keeps those that are already labelled.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from ase import Atoms
+from scipy.spatial.transform import Rotation
+
+from data_gen.geometries.files import file_structures
+from data_gen.geometries.molecules import g2_structures, smiles_structures
+from data_gen.geometries.sampling import sample
+from hampred.config import FileConfig, G2Config, GenerateConfig, SmilesConfig, SourceConfig
+
+DECIMALS = 8
+"""Positions are rounded to 1e-8 Å: the same on every machine, and the same after a text file."""
+
+
+def geometries(config: GenerateConfig) -> Iterator[Atoms]:
+    """All structures of a configuration, in a fixed order.
+
+    Raises:
+        HampredError: A source cannot be read, names an unknown molecule, or needs an extra that is not installed.
+    """
+    for place, source in enumerate(config.geometries):
+        for number, base in enumerate(_base(source, config.seed)):
+            if source.charge is not None:
+                base.info["charge"] = source.charge
+            for count, atoms in enumerate(_sampled(base, source, (config.seed, place, number))):
+                if source.rotate:
+                    rng = np.random.default_rng((config.seed, place, number, 99, count))
+                    atoms.positions = atoms.positions @ Rotation.random(random_state=rng).as_matrix().T
+                atoms.positions = np.round(atoms.positions, DECIMALS)
+                yield atoms
+
+
+def _base(source: SourceConfig, seed: int) -> Iterator[Atoms]:
+    """The structures of a source before sampling."""
+    if isinstance(source, FileConfig):
+        return file_structures(source.path, source.count, source.every)
+    if isinstance(source, G2Config):
+        return g2_structures(source.names)
+    if isinstance(source, SmilesConfig):
+        return smiles_structures(source.smiles, source.conformers, seed)
+    raise TypeError(type(source))
+
+
+def _sampled(base: Atoms, source: SourceConfig, seed: tuple[int, ...]) -> Iterator[Atoms]:
+    """Applies the steps of the sampling one after the other."""
+    structures: Iterator[Atoms] = iter([base])
+    for step, how in enumerate(source.sampling):
+        structures = _step(structures, how, (*seed, step))
+    return structures
+
+
+def _step(structures: Iterator[Atoms], how: object, seed: tuple[int, ...]) -> Iterator[Atoms]:
+    for number, atoms in enumerate(structures):
+        yield from sample(atoms, how, (*seed, number))

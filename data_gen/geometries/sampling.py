@@ -1,0 +1,158 @@
+"""Structures about a given one: rattling, normal modes, molecular dynamics."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from numpy.typing import NDArray
+
+from hampred.config import MolecularDynamicsConfig, NormalModesConfig, RattleConfig
+from hampred.errors import HampredError
+
+Array = NDArray[np.float64]
+Seed = tuple[int, ...]
+
+SOFTEST_MODE = 100.0
+"""cm⁻¹: softer modes are sampled as if they were as stiff as this; linear displacements along them would be absurd."""
+
+HESSIAN_STEP = 0.005
+"""Å, of the central differences of GFN2-xTB forces."""
+
+
+def sample(atoms: Atoms, how: object, seed: Seed) -> Iterator[Atoms]:
+    """Makes structures from one, with its ``info`` and the name of the sampling in ``source``."""
+    if isinstance(how, RattleConfig):
+        made = rattled(atoms, how, seed)
+    elif isinstance(how, NormalModesConfig):
+        made = normal_modes(atoms, how, seed)
+    elif isinstance(how, MolecularDynamicsConfig):
+        made = molecular_dynamics(atoms, how, seed)
+    else:
+        raise TypeError(type(how))
+    for positions in made:
+        new = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc)
+        new.info = {**atoms.info, "source": f"{atoms.info.get('source', '')} {how.kind}".strip()}
+        yield new
+
+
+def rattled(atoms: Atoms, how: RattleConfig, seed: Seed) -> Iterator[Array]:
+    """Positions [n_atoms, 3] (Å) with Gaussian displacements of every coordinate."""
+    for number in range(how.count):
+        rng = np.random.default_rng((*seed, number))
+        yield atoms.positions + how.stdev * rng.standard_normal(atoms.positions.shape)
+
+
+def normal_modes(atoms: Atoms, how: NormalModesConfig, seed: Seed) -> Iterator[Array]:
+    """Positions [n_atoms, 3] (Å) drawn from the quantum-harmonic distribution at a temperature.
+
+    The variance of a normal coordinate of frequency ω is ħ/(2ω) coth(ħω / 2kT), zero-point motion included.
+
+    Raises:
+        HampredError: tblite is not installed or GFN2-xTB fails on the molecule.
+    """
+    relaxed = with_xtb(atoms)
+    with _naming(atoms):
+        _relax(relaxed)
+        displacements = _mode_displacements(relaxed, how.temperature)
+    for number in range(how.count):
+        rng = np.random.default_rng((*seed, number))
+        yield relaxed.positions + np.tensordot(rng.standard_normal(len(displacements)), displacements, axes=1)
+
+
+def molecular_dynamics(atoms: Atoms, how: MolecularDynamicsConfig, seed: Seed) -> Iterator[Array]:
+    """Positions [n_atoms, 3] (Å) of frames of a Langevin trajectory on the GFN2-xTB surface.
+
+    Raises:
+        HampredError: tblite is not installed or GFN2-xTB fails on the molecule.
+    """
+    from ase.md.langevin import Langevin
+
+    moving = with_xtb(atoms)
+    rng = np.random.default_rng(seed)
+    masses = moving.get_masses()[:, None]
+    moving.set_momenta(np.sqrt(masses * units.kB * how.temperature) * rng.standard_normal(moving.positions.shape))
+    dynamics = Langevin(
+        moving,
+        how.timestep * units.fs,
+        temperature_K=how.temperature,
+        friction=how.friction / units.fs,
+        fixcm=False,
+        rng=rng,
+    )
+    for _ in range(how.count):
+        with _naming(atoms):
+            dynamics.run(how.interval)
+        yield moving.positions - moving.get_center_of_mass()
+
+
+def with_xtb(atoms: Atoms) -> Atoms:
+    """A copy with a GFN2-xTB calculator.
+
+    Raises:
+        HampredError: tblite is not installed.
+    """
+    try:
+        from tblite.ase import TBLite
+    except ImportError:
+        raise HampredError("Normal modes and dynamics need tblite: pip install 'hampred[sample]'.") from None
+    copy = atoms.copy()
+    copy.calc = TBLite(method="GFN2-xTB", charge=int(atoms.info.get("charge", 0)), verbosity=0)
+    return copy
+
+
+class _naming:
+    """Turns a failure of GFN2-xTB into one line that names the molecule."""
+
+    def __init__(self, atoms: Atoms) -> None:
+        self.molecule = atoms.info.get("molecule", atoms.get_chemical_formula())
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        from ase.calculators.calculator import CalculatorError
+
+        if isinstance(error, (RuntimeError, CalculatorError)):
+            told = " ".join(str(error).split())
+            raise HampredError(f"GFN2-xTB fails on {self.molecule} ({told}): check the geometry.") from error
+
+
+def _relax(atoms: Atoms) -> None:
+    from ase.optimize import BFGS
+
+    if len(atoms) > 1:
+        BFGS(atoms, logfile=None).run(fmax=0.005, steps=500)
+
+
+def _mode_displacements(atoms: Atoms, temperature: float) -> Array:
+    """One standard deviation along every vibration [n_modes, n_atoms, 3], Å."""
+    roots = np.sqrt(np.repeat(atoms.get_masses(), 3))
+    hessian = _hessian(atoms) / np.outer(roots, roots)  # eV/Å²/u
+    values, vectors = np.linalg.eigh(hessian)
+    linear = len(atoms) == 2 or np.linalg.matrix_rank(atoms.positions - atoms.positions.mean(axis=0), tol=1e-2) < 2
+    keep = np.argsort(np.abs(values))[5 if linear else 6 :]
+    quantum = units._hbar * 1e10 / np.sqrt(units._e * units._amu)  # ħω in eV for ω² in eV/Å²/u
+    softest = (SOFTEST_MODE * units.invcm / quantum) ** 2
+    squares = np.maximum(values[keep], softest)
+    energies = quantum * np.sqrt(squares)
+    variances = 0.5 * energies / np.tanh(energies / (2 * units.kB * temperature)) / squares  # Å² u
+    modes = vectors[:, keep] * np.sqrt(variances) / roots[:, None]
+    return modes.T.reshape(len(keep), len(atoms), 3)
+
+
+def _hessian(atoms: Atoms) -> Array:
+    """Second derivatives of the energy [3 n_atoms, 3 n_atoms], eV/Å², by central differences of forces."""
+    start = atoms.positions.copy()
+    rows = []
+    for coordinate in range(start.size):
+        sides = []
+        for sign in (1, -1):
+            moved = start.ravel().copy()
+            moved[coordinate] += sign * HESSIAN_STEP
+            atoms.positions = moved.reshape(-1, 3)
+            sides.append(atoms.get_forces().ravel())
+        rows.append((sides[1] - sides[0]) / (2 * HESSIAN_STEP))
+    atoms.positions = start
+    hessian = np.array(rows)
+    return 0.5 * (hessian + hessian.T)

@@ -1,0 +1,85 @@
+"""`hampred evaluate`: a model against the labels of a store."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hampred.evaluation.evaluate import Evaluation
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command line."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    model: Annotated[Path, typer.Option(help="Model file, checkpoint or run folder.")],
+    data: Annotated[Path, typer.Option(help="Store of labels.")],
+    split: Annotated[str, typer.Option(help="train, validation, test, or all.")] = "test",
+    rotations: Annotated[int, typer.Option(min=0, help="Random elements of O(3), every second improper.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("evaluation"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the rotations.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Compare predictions with labels: table, evaluation.json and report.html."""
+    from hampred.cli.output import print_json
+
+    result = evaluate_into(out, model, data, split, rotations, seed)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_evaluation(result)
+        typer.echo(f"report: {out / 'report.html'}")
+
+
+def evaluate_into(out: Path, model: Path, data: Path, split: str, rotations: int, seed: int = 0) -> "Evaluation":
+    """Evaluates, and writes evaluation.json and report.html into a folder."""
+    from hampred.cli.output import prepare_folder, write_json
+    from hampred.cli.progress import ProgressLine
+    from hampred.data.store import Store
+
+    with Store(data) as store:
+        import hampred.inference as inference
+        from hampred.evaluation.evaluate import choose
+        from hampred.evaluation.evaluate import evaluate as run
+        from hampred.evaluation.learning import find_metrics, read_metrics
+        from hampred.evaluation.report import write_report
+
+        predictor = inference.load(model)
+        choose(store, predictor.header["split"], split)
+        prepare_folder(out)
+        with ProgressLine() as line:
+            result = run(predictor, store, split, rotations, seed, line.show)
+    result.about = {"model": str(model), **result.about}
+    metrics = find_metrics(model)
+    result.learning = read_metrics(metrics) if metrics else {}
+    write_json(out / "evaluation.json", result.to_dict())
+    write_report(out / "report.html", result)
+    return result
+
+
+def print_evaluation(result: "Evaluation") -> None:
+    """Prints the metrics of an evaluation, and its rotation test where there is one."""
+    from hampred.cli.output import print_table
+    from hampred.evaluation.spectrum import METRICS
+
+    rows = [(METRICS[name], row["model"], row["baseline"], row["label_noise"]) for name, row in result.table().items()]
+    title = f"{len(result.molecules)} molecules, {result.about['split']} split of {result.about['data']}"
+    print_table(title, ("mean over molecules", "model", f"baseline {result.about['baseline']}", "label noise"), rows)
+    baseline = result.baseline_errors.element_pairs()
+    pairs = [(name, value, baseline.get(name)) for name, value in result.errors.element_pairs().items()]
+    print_table("", ("H by element pair", "model / µE_h", "baseline / µE_h"), pairs)
+    if result.rotations is not None:
+        told = result.rotations.to_dict()
+        title = f"{told['n_molecules']} molecules × {told['n_rotations']} rotations, {told['n_improper']} improper"
+        facts = [
+            ("largest |H(Qx) − D H(x) Dᵀ| / E_h", told["max_error_Eh"]),
+            ("the same relative to max|H|", told["max_relative_error"]),
+        ]
+        metrics = told["mean_rotated"]
+        facts += [
+            (f"{METRICS[name]}, rotated", metrics.get(name)) for name in ("H_mae_uEh", "homo_mae_meV", "lumo_mae_meV")
+        ]
+        print_table(title, ("any orientation", ""), facts)

@@ -1,0 +1,168 @@
+"""`hampred predict`: Hamiltonians and orbitals of structures."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hampred.errors import HampredError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from hampred.inference import Prediction, Predictor
+
+
+class Format(StrEnum):
+    """Files that are written for each structure."""
+
+    NPZ = "npz"
+    MOLDEN = "molden"
+    BOTH = "both"
+
+
+class Precision(StrEnum):
+    """Precision of the network."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command line."""
+    app.command()(predict)
+
+
+def predict(
+    structures: Annotated[list[Path], typer.Argument(help="Files with one or more structures, in any format of ASE.")],
+    model: Annotated[Path, typer.Option(help="Model file, checkpoint or run folder.")],
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("predictions"),
+    charge: Annotated[int, typer.Option(help="Total charge of each structure, e.")] = 0,
+    format_: Annotated[Format, typer.Option("--format", help="Files to write for each structure.")] = Format.NPZ,
+    precision: Annotated[Precision, typer.Option(help="Of the network.")] = Precision.FLOAT64,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Predict Hamiltonian, orbital energies and density matrix of structures."""
+    from hampred.cli.output import prepare_folder, print_json, print_table, write_json
+    from hampred.cli.progress import ProgressLine
+
+    named = _read(structures)
+    import hampred.inference as inference
+
+    predictor = inference.load(model, dtype=precision.value)
+    for name, atoms in named.items():
+        _check(name, atoms, predictor, charge)
+    prepare_folder(out)
+    results = []
+    with ProgressLine() as line:
+        for name, prediction in zip(named, predictor.predict_stream(iter(named.values()), charge)):
+            results.append(_write(out, name, prediction, format_))
+            line.show("predicting", len(results), len(named))
+    summary = {
+        "model": str(model),
+        "level": predictor.level.to_dict(),
+        "precision": precision.value,
+        "structures": results,
+    }
+    write_json(out / "summary.json", summary)
+    if as_json:
+        print_json(summary)
+        return
+    columns = ("name", "formula", "homo_eV", "lumo_eV", "gap_eV", "dipole_D")
+    head = ("structure", "formula", "HOMO / eV", "LUMO / eV", "gap / eV", "dipole / D")
+    print_table("", head, [[result[column] for column in columns] for result in results])
+    typer.echo(f"{len(results)} structures: matrices and summary.json in {out}")
+
+
+def _read(paths: Sequence[Path]) -> "dict[str, Atoms]":
+    """All structures of all files under names that are unique, read before anything is computed."""
+    from hampred.interop.structures import read_structures
+
+    named: dict[str, Atoms] = {}
+    for path in paths:
+        images = read_structures(path)
+        width = len(str(len(images)))
+        for k, atoms in enumerate(images):
+            stem = path.stem if len(images) == 1 else f"{path.stem}-{k + 1:0{width}d}"
+            name, copy = stem, 1
+            while name in named:
+                copy += 1
+                name = f"{stem}.{copy}"
+            named[name] = atoms
+    return named
+
+
+def _check(name: str, atoms: "Atoms", predictor: "Predictor", charge: int) -> None:
+    """Refuses what the model cannot predict, before anything is written.
+
+    Raises:
+        HampredError: An element that the model does not know, a crystal, or an odd number of electrons.
+    """
+    if atoms.pbc.any():
+        raise HampredError(f"{name} is periodic: this version predicts molecules; remove the cell (pbc=F F F).")
+    basis = predictor.basis
+    n_electrons = sum(int(z) - basis.elements[int(z)].n_core for z in atoms.numbers if basis.n_orbitals(z)) - charge
+    if n_electrons <= 0 or n_electrons % 2:
+        raise HampredError(
+            f"{name} has {n_electrons} electrons with charge {charge}, which is no closed shell: "
+            "give a --charge that leaves an even number."
+        )
+
+
+def _write(out: Path, name: str, prediction: "Prediction", format_: Format) -> dict[str, Any]:
+    """Writes the files of one structure; gives its line of the summary."""
+    import numpy as np
+
+    from hampred.data.store import replacing
+    from hampred.electronic.eigen import DEPENDENCE
+    from hampred.units import DEBYE, HARTREE
+
+    files = []
+    if format_ in (Format.NPZ, Format.BOTH):
+        files.append(f"{name}.npz")
+        with replacing(out / files[-1]) as temporary, temporary.open("wb") as file:
+            np.savez(file, **_arrays(prediction))
+    if format_ in (Format.MOLDEN, Format.BOTH):
+        files.append(f"{name}.molden")
+        with replacing(out / files[-1]) as temporary:
+            _molden(temporary, prediction)
+    lost = prediction.layout.n_orbitals - len(prediction.orbital_energies)
+    notes = [f"{lost} orbitals with an overlap eigenvalue below {DEPENDENCE} were projected out"] if lost else []
+    energies = {"homo_eV": prediction.homo, "lumo_eV": prediction.lumo, "gap_eV": prediction.gap}
+    return {
+        "name": name,
+        "files": files,
+        "formula": prediction.atoms.get_chemical_formula(),
+        "n_atoms": len(prediction.atoms),
+        "n_orbitals": prediction.layout.n_orbitals,
+        "charge": prediction.charge,
+        **{key: HARTREE * value if np.isfinite(value) else None for key, value in energies.items()},
+        "dipole_D": DEBYE * float(np.linalg.norm(prediction.dipole)),
+        "notes": notes,
+    }
+
+
+def _arrays(prediction: "Prediction") -> dict[str, Any]:
+    """What an npz file holds; matrices in PySCF's AO order."""
+    return {
+        "numbers": prediction.atoms.numbers,
+        "positions_A": prediction.atoms.positions,
+        "charge": prediction.charge,
+        "hamiltonian": prediction.hamiltonian,
+        "overlap": prediction.overlap,
+        "orbital_energies_Eh": prediction.orbital_energies,
+        "orbital_coefficients": prediction.orbital_coefficients,
+        "occupations": prediction.occupations,
+        "density_matrix": prediction.density_matrix,
+    }
+
+
+def _molden(path: Path, prediction: "Prediction") -> None:
+    from hampred.interop.molden import write_molden
+    from hampred.interop.pyscf import build_mole
+
+    mole = build_mole(prediction.atoms, prediction.layout.basis.name, prediction.charge)
+    energies, orbitals = prediction.orbital_energies, prediction.orbital_coefficients
+    write_molden(path, mole, energies, orbitals, prediction.occupations)

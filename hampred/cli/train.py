@@ -1,0 +1,75 @@
+"""`hampred train`: from labels to a model."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hampred.cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from hampred.config import TrainConfig
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command line."""
+    app.command()(train)
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="YAML file, a preset such as train/water, or a run folder to resume.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, overrides the file; repeatable.", metavar="KEY=VALUE")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/<config> by default.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check data and configuration, count, and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a network on labels: the same command, or `hampred train RUN`, resumes a killed run."""
+    settings, folder = _settings(config, set_ or [], out)
+    if dry_run:
+        told = _plan(settings)
+    else:
+        from hampred.training import run
+
+        with ProgressLine() as line:
+            model = run.train(settings, folder, line.show)
+        told = {"model": str(model), **_last_validation(folder / "metrics.csv")}
+    if as_json:
+        typer.echo(json.dumps(told))
+    else:
+        typer.echo("\n".join(f"{key:24} {value}" for key, value in told.items()))
+
+
+def _settings(config: str, overrides: list[str], out: Path | None) -> "tuple[TrainConfig, Path]":
+    """Configuration and folder of a new run or of one that is to go on."""
+    from hampred.config import TrainConfig, load_config, read_run
+
+    if Path(config).is_dir():
+        return read_run(Path(config), overrides), Path(config)
+    return load_config(TrainConfig, config, overrides), out or Path("runs") / Path(config).stem
+
+
+def _plan(settings: "TrainConfig") -> dict[str, Any]:
+    """What a run would do."""
+    from hampred.training.run import prepare
+
+    model, graphs = prepare(settings)
+    steps = settings.epochs * max(len(graphs["train"]) // min(settings.batch_size, len(graphs["train"])), 1)
+    return {
+        **{f"n_{name}": len(keys) for name, keys in model.split.items()},
+        "n_steps": steps,
+        "n_parameters": model.net.n_parameters,
+        "net": model.net.name,
+        "baseline": model.baseline.name,
+        "basis": model.net.basis.name,
+        "functional": model.level.functional,
+    }
+
+
+def _last_validation(metrics: Path) -> dict[str, float]:
+    """Errors of the last validation, as the log of the run holds them."""
+    from hampred.evaluation.learning import read_metrics
+
+    return {name: round(float(points[-1, 1]), 3) for name, points in read_metrics(metrics).items() if "val" in name}

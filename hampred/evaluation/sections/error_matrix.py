@@ -1,0 +1,57 @@
+"""Errors of H by element pair and by pair of shells."""
+
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from hampred.evaluation.evaluate import Evaluation
+from hampred.evaluation.plots import image
+from hampred.evaluation.sections.html import table
+from hampred.evaluation.spectrum import ErrorMap
+
+MOST_SHELLS = 60
+"""Shells of all elements up to which each gets its label."""
+
+
+def error_matrix(evaluation: Evaluation) -> str:
+    """Table by element pair, and two images by element and shell."""
+    if not evaluation.errors.sums:
+        return ""
+    model, baseline = evaluation.errors.element_pairs(), evaluation.baseline_errors.element_pairs()
+    head = ("element pair", "model, mean absolute error / µE_h", "baseline / µE_h")
+    rows = [(pair, value, baseline.get(pair)) for pair, value in model.items()]
+
+    def draw(onsite: Any, offsite: Any) -> None:
+        for axes, kind in ((onsite, True), (offsite, False)):
+            _image(axes, evaluation.errors, kind, evaluation.about.get("shells", {}))
+
+    return table(head, rows) + image(draw, 2, 6.2, 5.4)
+
+
+def _image(axes: Any, errors: ErrorMap, onsite: bool, shells: dict[str, list[str]]) -> None:
+    from matplotlib.colors import LogNorm
+
+    rows, values = errors.matrix(onsite)
+    shown = np.where(values > 0, values, np.nan)
+    axes.set_title("onsite blocks" if onsite else "offsite blocks")
+    axes.grid(False)
+    if np.isnan(shown).all():
+        axes.text(
+            0.5, 0.5, "no error" if (values == 0).any() else "no such blocks", ha="center", transform=axes.transAxes
+        )
+        axes.set(xticks=[], yticks=[])
+        return
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    picture = axes.imshow(shown, cmap="cividis", norm=LogNorm(low, high if high > low else 2 * low))
+    axes.figure.colorbar(picture, ax=axes, label="mean absolute error / µE_h", shrink=0.8)
+    names = [f"{chemical_symbols[z]} {_shell(shells, z, k)}" for z, k in rows]
+    size = 8 if len(rows) <= 30 else 5
+    if len(rows) <= MOST_SHELLS:
+        axes.set_xticks(range(len(rows)), names, rotation=90, fontsize=size)
+        axes.set_yticks(range(len(rows)), names, fontsize=size)
+
+
+def _shell(shells: dict[str, list[str]], number: int, index: int) -> str:
+    names = shells.get(chemical_symbols[number], [])
+    return names[index] if index < len(names) else str(index + 1)

@@ -1,0 +1,21 @@
+"""What was evaluated, and every metric beside the baseline's own error and the label noise."""
+
+from hampred.evaluation.evaluate import Evaluation
+from hampred.evaluation.sections.html import note, table
+from hampred.evaluation.spectrum import METRICS
+
+
+def summary(evaluation: Evaluation) -> str:
+    """Table of the metrics."""
+    about = evaluation.about
+    level = about.get("level", {})
+    method = f"{level.get('functional', '?')}/{level.get('basis', '?')}"
+    facts = (
+        f"{len(evaluation.molecules)} molecules ({about.get('split', '?')} split of {about.get('data', '?')}), "
+        f"{method}; model {about.get('model', '?')}; {evaluation.seconds:.3g} s a molecule."
+    )
+    rows = [
+        (METRICS[name], row["model"], row["baseline"], row["label_noise"]) for name, row in evaluation.table().items()
+    ]
+    head = ("mean over molecules", "model", f"baseline ({about.get('baseline', '?')})", "label noise")
+    return note(facts) + table(head, rows)

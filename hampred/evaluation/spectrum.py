@@ -1,0 +1,185 @@
+"""How far a Hamiltonian and its spectrum are from the label, for one molecule."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from hampred.basis import LETTERS, BasisLayout
+from hampred.electronic.orbitals import orbital_similarities
+from hampred.units import DEBYE, MICRO_HARTREE, MILLI_EV
+
+Array = NDArray[np.float64]
+
+METRICS: dict[str, str] = {
+    "H_mae_uEh": "H, mean absolute error / µE_h",
+    "H_onsite_mae_uEh": "H onsite, mean absolute error / µE_h",
+    "H_offsite_mae_uEh": "H offsite, mean absolute error / µE_h",
+    "H_rms_uEh": "H, root mean square error / µE_h",
+    "H_max_uEh": "H, largest error / µE_h",
+    "occupied_mae_meV": "occupied orbital energies, mean absolute error / meV",
+    "homo_mae_meV": "HOMO, absolute error / meV",
+    "lumo_mae_meV": "LUMO, absolute error / meV",
+    "gap_mae_meV": "gap, absolute error / meV",
+    "orbital_similarity": "orbital similarity (1 is perfect)",
+    "density_mae": "density matrix, mean absolute error / e",
+    "dipole_mae_D": "dipole, length of the error / D",
+}
+"""Metric → what it says, with its unit, in the order of every table."""
+
+ORIENTATION_DEPENDENT = ("H_mae_uEh", "H_onsite_mae_uEh", "H_offsite_mae_uEh", "H_max_uEh", "density_mae")
+"""Sums of absolute values change when an error matrix E turns into D E Dᵀ; all other metrics are invariant."""
+
+HARTREE_METRICS = ("H_mae_uEh", "H_onsite_mae_uEh", "H_offsite_mae_uEh")
+"""Metrics that a label noise in the elements of H bounds from below."""
+
+
+class Electronic(Protocol):
+    """What is compared: an `ElectronicState` or a `Prediction`."""
+
+    @property
+    def hamiltonian(self) -> Array: ...
+    @property
+    def overlap(self) -> Array: ...
+    @property
+    def layout(self) -> BasisLayout: ...
+    @property
+    def n_occupied(self) -> int: ...
+    @property
+    def orbital_energies(self) -> Array: ...
+    @property
+    def orbital_coefficients(self) -> Array: ...
+    @property
+    def homo(self) -> float: ...
+    @property
+    def lumo(self) -> float: ...
+    @property
+    def gap(self) -> float: ...
+    @property
+    def density_matrix(self) -> Array: ...
+    @property
+    def dipole(self) -> Array: ...
+
+
+def compare(found: Electronic, label: Electronic) -> dict[str, float]:
+    """Every metric of `METRICS` for one molecule.
+
+    Args:
+        found: Prediction, or the baseline.
+        label: The reference, for the same atoms in the same places.
+
+    Returns:
+        Metric → value in the unit that its name carries; NaN where a molecule has none (one atom, no LUMO).
+    """
+    onsite = onsite_mask(label.layout)
+    error = np.abs(found.hamiltonian - label.hamiltonian)
+    energies, occupied = found.orbital_energies, slice(0, label.n_occupied)
+    similarity = orbital_similarities(
+        found.orbital_coefficients,
+        label.orbital_coefficients,
+        label.overlap,
+        energies,
+        label.orbital_energies,
+        label.n_occupied,
+    )
+    return {
+        "H_mae_uEh": MICRO_HARTREE * float(error.mean()),
+        "H_onsite_mae_uEh": MICRO_HARTREE * float(error[onsite].mean()),
+        "H_offsite_mae_uEh": MICRO_HARTREE * float(error[~onsite].mean()) if (~onsite).any() else float("nan"),
+        "H_rms_uEh": MICRO_HARTREE * float(np.sqrt((error**2).mean())),
+        "H_max_uEh": MICRO_HARTREE * float(error.max()),
+        "occupied_mae_meV": MILLI_EV * _mean_difference(energies[occupied], label.orbital_energies[occupied]),
+        "homo_mae_meV": MILLI_EV * abs(found.homo - label.homo),
+        "lumo_mae_meV": MILLI_EV * abs(found.lumo - label.lumo),
+        "gap_mae_meV": MILLI_EV * abs(found.gap - label.gap),
+        "orbital_similarity": float(similarity.mean()),
+        "density_mae": _mean_difference(found.density_matrix, label.density_matrix),
+        "dipole_mae_D": DEBYE * float(np.linalg.norm(found.dipole - label.dipole)),
+    }
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Values for JSON, which has no NaN: None takes its place."""
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _mean_difference(a: Array, b: Array) -> float:
+    return float(np.abs(a - b).mean())
+
+
+def onsite_mask(layout: BasisLayout) -> NDArray[np.bool_]:
+    """Which elements of a matrix belong to one atom [n, n]."""
+    owner = np.repeat(np.arange(layout.n_atoms), layout.sizes)
+    return owner[:, None] == owner[None, :]
+
+
+def shell_names(shells: tuple[int, ...]) -> list[str]:
+    """Names of the shells of an element as chemists count them: ``1s 2s 3s 2p 3p 3d``."""
+    count: dict[int, int] = {}
+    names = []
+    for l in shells:
+        count[l] = count.get(l, 0) + 1
+        names.append(f"{count[l] + l}{LETTERS[l]}")
+    return names
+
+
+@dataclass
+class ErrorMap:
+    """Sums of absolute errors of H by place: onsite or offsite, and the element and shell of row and column.
+
+    Attributes:
+        sums: (onsite, element, shell, element, shell) → sum of absolute errors (Hartree), number of elements.
+    """
+
+    sums: dict[tuple[bool, int, int, int, int], tuple[float, int]] = field(default_factory=dict)
+
+    def add(self, error: Array, layout: BasisLayout) -> None:
+        """Adds one molecule.
+
+        Args:
+            error: Difference of two Hamiltonians [n, n], Hartree.
+            layout: Its orbitals.
+        """
+        shells = [(atom, int(z), k, l) for atom, z in enumerate(layout.numbers) for k, l in _numbered(layout, int(z))]
+        starts = np.concatenate([[0], np.cumsum([2 * l + 1 for *_, l in shells])])
+        sums = np.add.reduceat(np.add.reduceat(np.abs(error), starts[:-1], axis=0), starts[:-1], axis=1)
+        for i, (atom_i, z_i, shell_i, l_i) in enumerate(shells):
+            for j, (atom_j, z_j, shell_j, l_j) in enumerate(shells):
+                key = (atom_i == atom_j, z_i, shell_i, z_j, shell_j)
+                total, count = self.sums.get(key, (0.0, 0))
+                self.sums[key] = (total + float(sums[i, j]), count + (2 * l_i + 1) * (2 * l_j + 1))
+
+    def element_pairs(self) -> dict[str, float]:
+        """Mean absolute error of H, µE_h: ``O`` for blocks of one atom, ``H–O`` for blocks of two."""
+        grouped: dict[tuple[bool, int, int], list[tuple[float, int]]] = {}
+        for (onsite, z_i, _, z_j, _), entry in self.sums.items():
+            grouped.setdefault((not onsite, min(z_i, z_j), max(z_i, z_j)), []).append(entry)
+        return {
+            _pair_name(*key): MICRO_HARTREE * sum(total for total, _ in entries) / sum(count for _, count in entries)
+            for key, entries in sorted(grouped.items())
+        }
+
+    def matrix(self, onsite: bool) -> tuple[list[tuple[int, int]], Array]:
+        """Mean absolute error by element and shell.
+
+        Returns:
+            (element, shell) of each row, and the errors [rows, rows] in µE_h, NaN where no block stands.
+        """
+        rows = sorted({key[1:3] for key in self.sums})
+        place = {row: k for k, row in enumerate(rows)}
+        image = np.full((len(rows), len(rows)), np.nan)
+        for (kind, z_i, k_i, z_j, k_j), (total, count) in self.sums.items():
+            if kind == onsite:
+                image[place[z_i, k_i], place[z_j, k_j]] = MICRO_HARTREE * total / count
+        return rows, image
+
+
+def _numbered(layout: BasisLayout, number: int) -> Iterator[tuple[int, int]]:
+    return enumerate(layout.basis.shells(number))
+
+
+def _pair_name(offsite: bool, z_i: int, z_j: int) -> str:
+    return f"{chemical_symbols[z_i]}–{chemical_symbols[z_j]}" if offsite else chemical_symbols[z_i]
