@@ -81,7 +81,7 @@ def label_isolated(task: Task, timeout: float | None, memory_limit: float | None
 
 def _finish(future: Any, task: Task) -> Answer:
     """Writes the shard that came back; a lost Dask worker becomes an answer."""
-    from hampred.data.store import replacing
+    from hampred.files import replacing
 
     error = future.exception()
     if error is not None:

@@ -12,8 +12,8 @@ import numpy as np
 from ase import Atoms
 
 from data_gen.summary import Failure
-from hampred.data.store import replacing
 from hampred.errors import HampredError
+from hampred.files import replacing
 
 
 class OutputFolder:

@@ -17,8 +17,8 @@ from torch import Tensor
 from hampred.baseline import Baseline, baseline_from_state
 from hampred.basis import OrbitalBasis
 from hampred.data.sample import LevelOfTheory
-from hampred.data.store import replacing
 from hampred.errors import HampredError
+from hampred.files import replacing
 from hampred.nn.base import HamiltonianNet
 from hampred.nn.models import build_net
 

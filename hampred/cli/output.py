@@ -31,7 +31,7 @@ def write_json(path: Path, data: Any) -> None:
     Raises:
         HampredError: The path cannot be written.
     """
-    from hampred.data.store import replacing
+    from hampred.files import replacing
 
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -115,8 +115,8 @@ def _write(out: Path, name: str, prediction: "Prediction", format_: Format) -> d
     """Writes the files of one structure; gives its line of the summary."""
     import numpy as np
 
-    from hampred.data.store import replacing
     from hampred.electronic.eigen import DEPENDENCE
+    from hampred.files import replacing
     from hampred.units import DEBYE, HARTREE
 
     files = []

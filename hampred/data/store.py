@@ -8,10 +8,8 @@ their name only when complete: written beside it, synchronised, renamed.
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.sample import HamiltonianSample, LevelOfTheory
 from hampred.errors import HampredError
+from hampred.files import replacing
 
 FORMAT = "hampred-store"
 VERSION = 1
@@ -49,36 +48,6 @@ SCHEMA: dict[str, tuple[str, tuple[int, ...], str]] = {
     "provenance": ("text", (), "|u1"),  # JSON
 }
 RAGGED = ("atoms", "pairs", "values", "orbitals", "text")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path in the folder of `path`, and moves the finished file there; an error leaves no trace.
-
-    Raises:
-        HampredError: The folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise HampredError(f"Cannot write {path}: {error.strerror}. Choose another output folder.") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
 
 
 class _Sink(io.FileIO):

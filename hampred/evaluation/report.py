@@ -3,9 +3,9 @@
 from html import escape
 from pathlib import Path
 
-from hampred.data.store import replacing
 from hampred.evaluation.evaluate import Evaluation
 from hampred.evaluation.sections import SECTIONS
+from hampred.files import replacing
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">

@@ -227,7 +227,7 @@ def test_a_failed_write_leaves_the_old_file(path: Path, samples: list[Hamiltonia
         write_store(path, broken())
     with pytest.raises(HampredError, match="no finished sample"):
         write_store(path, [])
-    with pytest.raises(HampredError, match=r"functional is 'pbe' in one and 'b3lyp'"):
+    with pytest.raises(HampredError, match=r"functional is 'pbe' here and 'b3lyp' there"):
         write_store(path, [samples[0], replace(samples[1], level=replace(LEVEL, functional="b3lyp"))])
     other_basis = OrbitalBasis.from_name("6-31g", [1, 8])
     with pytest.raises(HampredError, match="Different orbitals for H"):

@@ -14,7 +14,7 @@ from ase.build import molecule
 
 from hampred.data.store import Store
 
-HAMPRED = [sys.executable, "-c", "from hampred.cli import main; main()"]
+HAMPRED = [sys.executable, "-m", "hampred"]
 
 FAST = "level: {functional: pbe, basis: sto-3g, grid_level: 0}\nlabel_noise: false\n"
 

@@ -16,7 +16,7 @@ from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
 from hampred.nn.base import BlockCoefficients, HamiltonianNet
 from hampred.nn.frames import BondFrames, Channels, O2Linear, from_channels, to_channels
-from hampred.nn.norm import DegreeLinear, DegreeNorm
+from hampred.nn.norm import DegreeLinear, DegreeNorm, degree_index
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
 
 
@@ -63,7 +63,7 @@ class NeighborDensity(nn.Module):
 
 
 class BondConvolution(nn.Module):
-    """Two O(2) linear maps with a gate between, acting on the features of both atoms of a bond in its frame."""
+    """Two O(2) linear maps with a gate between, acting in the frame of a bond on what its two atoms bring."""
 
     def __init__(
         self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int], radial: dict[str, int]
@@ -77,39 +77,66 @@ class BondConvolution(nn.Module):
             radial: Sizes of the radial network.
         """
         super().__init__()
-        self.channels_in, self.channels, self.n_rows = channels_in, channels, lmax + 1
-        (in_n, in_u), (c_n, c_u) = channels_in, channels
-        self.radial = RadialNetwork(**radial, n_out=self.n_rows * (2 * in_n + 2 * in_u + c_n))
-        odd = in_u > 0
-        self.n_gates = [self.n_rows * c_u * odd] + [(c_n + c_u) * (lmax + 1 - m) for m in range(1, lmax + 1)]
-        self.first = O2Linear(lmax, (2 * in_n, 2 * in_u), channels, gates=sum(self.n_gates), pseudoscalars=odd)
+        self.channels, self.n_rows, c = channels, lmax + 1, sum(channels)
+        odd = channels_in[1] > 0
+        self.atoms = nn.ModuleList(FeatureLinear(lmax, channels_in, channels) for _ in range(2))
+        self.radial = RadialNetwork(**radial, n_out=self.n_rows * (2 * c + channels[0]))
+        self.n_gates = [channels[1] * odd] + [c] * lmax
+        self.first = O2Linear(lmax, channels, channels, gates=sum(self.n_gates), pseudoscalars=odd)
         self.second = O2Linear(lmax, channels, channels, pseudoscalars=odd)
-        degree = torch.cat([torch.arange(lmax + 1)] + [torch.arange(m, lmax + 1).repeat(2) for m in range(1, lmax + 1)])
-        self.register_buffer("degree", degree, persistent=False)
+        self.register_buffer("spread", nn.functional.one_hot(degree_index(lmax)).to(torch.get_default_dtype()), False)
 
     def forward(self, x: Features, bonds: Bonds) -> Features:
         """Features of the bonds [n_bonds, …], components in the frame of each bond (rows sorted by m)."""
-        in_n, in_u = self.channels_in
-        i, j = bonds.pairs.unbind(-1)
         weights = self.radial(*bonds.radial)
-        n_scale = self.n_rows * 2 * (in_n + in_u)
-        scale = weights[:, :n_scale].unflatten(1, (self.n_rows, 2 * (in_n + in_u)))[:, self.degree]
-        natural = bonds.frames[0] @ torch.cat([x.natural[i], x.natural[j]], dim=-1) * scale[..., : 2 * in_n]
-        unnatural = bonds.frames[1] @ torch.cat([x.unnatural[i], x.unnatural[j]], dim=-1) * scale[..., 2 * in_n :]
-        hidden = self.first(to_channels(natural, unnatural))
-        hidden = self._gate(hidden, weights[:, n_scale:])
+        n_scale = self.n_rows * sum(self.channels)
+        first, second, shift = weights.split([n_scale, n_scale, weights.shape[1] - 2 * n_scale], dim=1)
+        i, j = bonds.pairs.unbind(-1)
+        from_i, from_j = (torch.cat(linear(x), dim=-1) for linear in self.atoms)
+        both = from_i[i] * self._spread(first) + from_j[j] * self._spread(second)
+        natural, unnatural = both.split(self.channels, dim=-1)
+        local = bonds.frames[0] @ natural, bonds.frames[1] @ unnatural
+        hidden = self._gate(self.first(to_channels(*local)), shift)
         return Features(*from_channels(self.second(hidden), *self.channels))
 
+    def _spread(self, scale: Tensor) -> Tensor:
+        """Factors [n, (lmax+1)², C] from factors for each l [n, (lmax+1)·C]."""
+        return self.spread @ scale.unflatten(1, (self.n_rows, sum(self.channels)))
+
     def _gate(self, channels: Channels, shift: Tensor) -> Channels:
-        """Invariants pass SiLU; everything else is multiplied with a sigmoid of invariants."""
+        """Invariants pass SiLU; all else is multiplied with a sigmoid of invariants for each m and channel."""
         invariants, odd, *pairs = channels
         natural, gates = invariants.split([shift.shape[-1], sum(self.n_gates)], dim=-1)
         first, *rest = torch.sigmoid(gates).split(self.n_gates, dim=-1)
         return [
             nn.functional.silu(natural + shift),
-            odd * first if self.n_gates[0] else odd,
-            *(pair * gate[:, None] for pair, gate in zip(pairs, rest)),
+            odd * first.repeat(1, self.n_rows) if self.n_gates[0] else odd,
+            *(pair * self._gate_pair(gate, pair) for pair, gate in zip(pairs, rest)),
         ]
+
+    def _gate_pair(self, gate: Tensor, pair: Tensor) -> Tensor:
+        """Repeats the gates of the channels [n, C_n + C_u] for each l of a pair of channels [n, 1, …]."""
+        width = pair.shape[-1] // sum(self.channels)
+        natural, unnatural = gate.split(self.channels, dim=-1)
+        return torch.cat([natural.repeat(1, width), unnatural.repeat(1, width)], dim=-1)[:, None]
+
+
+class FeatureLinear(nn.Module):
+    """One matrix for each l and parity class; without inputs of unnatural parity those outputs are zero."""
+
+    def __init__(self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int]) -> None:
+        """Builds the map between (natural, unnatural) channels."""
+        super().__init__()
+        self.natural = DegreeLinear(lmax, channels_in[0], channels[0])
+        self.unnatural = DegreeLinear(lmax, channels_in[1], channels[1], bias=False) if channels_in[1] else None
+        self.n_unnatural = channels[1]
+
+    def forward(self, x: Features) -> Features:
+        """The mapped features."""
+        natural = self.natural(x.natural)
+        if self.unnatural is None:
+            return Features(natural, natural.new_zeros(*natural.shape[:2], self.n_unnatural))
+        return Features(natural, self.unnatural(x.unnatural))
 
 
 class FeatureNorm(nn.Module):
