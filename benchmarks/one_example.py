@@ -58,13 +58,13 @@ class Size:
     """How much is done."""
 
     channels: tuple[int, int] = (24, 8)  # natural and unnatural ones of hampred's network
-    net_steps: int = 600
+    net_steps: int = 3000
     perceptron_steps: int = 3000
     counts: tuple[int, ...] = (1, 10, 100, 500, 1000)  # rotations that the perceptron is trained on
     n_test: int = 500
 
 
-QUICK = Size(channels=(8, 4), net_steps=150, perceptron_steps=300, counts=(1, 10, 100), n_test=40)
+QUICK = Size(channels=(8, 4), net_steps=300, perceptron_steps=300, counts=(1, 10, 100), n_test=40)
 
 
 def say(text: str):
@@ -109,7 +109,7 @@ def train_hampred(sample: HamiltonianSample, baseline: Baseline, size: Size) -> 
     label = label_graph(sample, baseline, net.decomposer, net.cutoff, net.pair_cutoff)
     net.set_statistics(block_statistics([(label.graph, label.onsite, label.offsite)], net.decomposer))
     loss_function = HamiltonianLoss(elements=1.0, orbitals=0.0)
-    optimizer, scheduler = adamw(net, 2e-3, size.net_steps)
+    optimizer, scheduler = adamw(net, 4e-3, size.net_steps)
     for step in range(size.net_steps):
         loss = loss_function(*net.matrix_elements(label.graph, net(label.graph)), label)
         optimizer.zero_grad()
@@ -117,7 +117,7 @@ def train_hampred(sample: HamiltonianSample, baseline: Baseline, size: Size) -> 
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         scheduler.step()
-        if step % 100 == 0:
+        if step % 500 == 0:
             say(f"hampred: step {step}/{size.net_steps}, loss {loss.item() * 1e3:.2f} µE_h")
     return Model(net.eval(), baseline, sample.level)
 
@@ -278,7 +278,7 @@ def show(results: dict):
     console.print(table)
     console.print(
         f"hampred: the error differs between orientations by at most {net['largest_difference_of_errors_Eh']:.1e} Ha, "
-        f"an element of H from D H Dᵀ by at most {net['largest_deviation_from_rotated_prediction_Eh']:.1e} Ha (float64)",
+        f"and H from D H Dᵀ by at most {net['largest_deviation_from_rotated_prediction_Eh']:.1e} Ha (float64)",
         highlight=False,
     )
 
@@ -293,8 +293,9 @@ def plot(results: dict, path: Path):
     net, rows = results["hampred"], results["perceptron"]
     counts = [row["rotations"] for row in rows]
     figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
-    axes.loglog(counts, [row["test_rms_uEh"] for row in rows], "o-", color="C3", label="perceptron, unseen orientations")
-    axes.loglog(counts, [row["train_rms_uEh"] for row in rows], "o:", color="C3", alpha=0.5, label="… seen ones")
+    unseen, seen = ([row[f"{part}_rms_uEh"] for row in rows] for part in ("test", "train"))
+    axes.loglog(counts, unseen, "o-", color="C3", label="perceptron, unseen orientations")
+    axes.loglog(counts, seen, "o:", color="C3", alpha=0.5, label="… seen ones")
     axes.axhline(net["test_rms_uEh"], color="C0", label="hampred, unseen orientations, trained on one")
     axes.plot([1], [net["train_rms_uEh"]], "s", color="C0", label="… the one seen")
     axes.axhline(results["baseline_rms_uEh"], color="0.5", linestyle="--", label="H0 alone")

@@ -1,10 +1,7 @@
-"""The output folder of a generation: geometries, one file per label, one per failure, and a lock."""
+"""The output folder of a generation: geometries, one file per label, one per failure."""
 
 import json
-import os
-import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,39 +71,6 @@ class OutputFolder:
             atoms.info = row["info"]
             structures.append(atoms)
         return structures
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Creates the folder and holds it for this process; the kernel lets go when the process ends, however it ends.
-
-        Raises:
-            HampredError: The folder cannot be written, or another generation runs in it.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise HampredError(f"Cannot write {self.path}: {error.strerror}. Choose another output folder.") from error
-        try:
-            self._lock(descriptor)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _lock(self, descriptor: int) -> None:
-        try:
-            import fcntl
-        except ImportError:  # no POSIX locks: two generations then repeat work, and lose nothing
-            return
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
-            raise HampredError(f"Another generation runs in {self.path} ({owner}): wait for it.") from None
-        except OSError:  # a file system without locks
-            return
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
 
     def _failure(self, key: str) -> Path:
         return self.path / "failures" / f"{key}.json"

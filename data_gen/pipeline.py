@@ -22,6 +22,7 @@ from hampred.config import GenerateConfig
 from hampred.data.sample import HamiltonianSample, structure_key
 from hampred.data.store import Store, write_store
 from hampred.errors import FailedError, HampredError
+from hampred.files import locked, require_writable
 
 Report = Callable[[Progress], None]
 
@@ -68,11 +69,12 @@ def generate(
     """
     if scheduler:
         require_scheduler(scheduler)
+    require_writable(out)
     backend, folder = make_backend(config), OutputFolder(out)
     plan = make_plan(config, backend, folder)
     if not plan.n_orbitals:
         raise HampredError(f"No structure can be labelled: {next(iter(plan.refused.values()))}")
-    with folder.locked():
+    with locked(out):
         folder.save_geometries(_origin(config), list(plan.structures.values()))
         run = _Run(config, folder, backend, plan, workers, scheduler, progress or (lambda _: None))
         return run.complete()

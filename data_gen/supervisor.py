@@ -79,6 +79,7 @@ class Worker:
         """Ends the process and starts no other."""
         self._closed = True
         self.kill()
+        self._errors.close()
 
     def _start(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -24,6 +24,9 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+Int = Annotated[int, Field(strict=True)]
+"""A whole number, for which YAML's Yes and No do not pass."""
+
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -35,7 +38,7 @@ class RattleConfig(Config):
     """Gaussian displacements of every coordinate."""
 
     kind: Literal["rattle"]
-    count: int = Field(1, ge=1)  # structures made from each one that comes in
+    count: Int = Field(1, ge=1)  # structures made from each one that comes in
     stdev: float = Field(0.05, gt=0, le=0.5)  # Å
 
 
@@ -43,7 +46,7 @@ class NormalModesConfig(Config):
     """Quantum-harmonic samples of the GFN2-xTB normal modes about the relaxed geometry."""
 
     kind: Literal["normal_modes"]
-    count: int = Field(1, ge=1)
+    count: Int = Field(1, ge=1)
     temperature: float = Field(300.0, gt=0)  # K
 
 
@@ -51,10 +54,10 @@ class MolecularDynamicsConfig(Config):
     """Frames of a GFN2-xTB Langevin trajectory."""
 
     kind: Literal["md"]
-    count: int = Field(1, ge=1)
+    count: Int = Field(1, ge=1)
     temperature: float = Field(400.0, gt=0)  # K
     timestep: float = Field(1.0, gt=0, le=5.0)  # fs
-    interval: int = Field(100, ge=1)  # steps between two frames
+    interval: Int = Field(100, ge=1)  # steps between two frames
     friction: float = Field(0.01, gt=0)  # 1/fs
 
 
@@ -66,7 +69,7 @@ class SourceConfig(Config):
 
     sampling: list[Sampling] = []  # applied one after the other to each structure
     rotate: bool = False  # turn each structure at random
-    charge: int | None = None  # e; None: what the source says, else 0
+    charge: Int | None = None  # e; None: what the source says, else 0
 
 
 class FileConfig(SourceConfig):
@@ -74,8 +77,8 @@ class FileConfig(SourceConfig):
 
     kind: Literal["file"]
     path: Path
-    count: int | None = Field(None, ge=1)  # at most so many frames
-    every: int = Field(1, ge=1)  # take each n-th frame
+    count: Int | None = Field(None, ge=1)  # at most so many frames
+    every: Int = Field(1, ge=1)  # take each n-th frame
 
 
 class G2Config(SourceConfig):
@@ -90,7 +93,7 @@ class SmilesConfig(SourceConfig):
 
     kind: Literal["smiles"]
     smiles: list[str] = Field(min_length=1)
-    conformers: int = Field(1, ge=1)
+    conformers: Int = Field(1, ge=1)
 
 
 Source = Annotated[FileConfig | G2Config | SmilesConfig, Field(discriminator="kind")]
@@ -101,7 +104,7 @@ class LevelConfig(Config):
 
     functional: str = "pbe"
     basis: str = "def2-svp"
-    grid_level: int = Field(3, ge=0, le=9)
+    grid_level: Int = Field(3, ge=0, le=9)
     conv_tol: float = Field(1e-9, gt=0, le=1e-4)  # Hartree
     density_fit: bool = False  # shifts F by about 8e-6 Hartree: part of the level
     auxbasis: str | None = None
@@ -110,7 +113,7 @@ class LevelConfig(Config):
 class ScfConfig(Config):
     """How hard the SCF tries."""
 
-    max_cycle: int = Field(60, ge=1)
+    max_cycle: Int = Field(60, ge=1)
     retries: bool = True  # level shift, then second-order SCF, where DIIS does not converge
 
 
@@ -124,7 +127,7 @@ class GuardConfig(Config):
 class GenerateConfig(Config):
     """`hampred generate`: geometries, level of theory and how to run."""
 
-    seed: int = Field(0, ge=0)
+    seed: Int = Field(0, ge=0)
     geometries: list[Source] = Field(min_length=1)
     level: LevelConfig = LevelConfig()
     forces: bool = False
@@ -143,11 +146,11 @@ class GenerateConfig(Config):
 class SplitConfig(Config):
     """How samples are shared out: whole numbers are counts, others fractions."""
 
-    train: int | float = Field(0.8, gt=0)
-    validation: int | float = Field(0.1, gt=0)
-    test: int | float | None = Field(None, ge=0)  # None: all that is left
+    train: Int | float = Field(0.8, gt=0)
+    validation: Int | float = Field(0.1, gt=0)
+    test: Int | float | None = Field(None, ge=0)  # None: all that is left
     by: Literal["geometry", "molecule"] = "geometry"  # molecule: all geometries of a molecule stay together
-    seed: int = Field(0, ge=0)
+    seed: Int = Field(0, ge=0)
 
 
 class NetConfig(Config):
@@ -168,10 +171,10 @@ class LossConfig(Config):
 class OptimizerConfig(Config):
     """AdamW and its schedule."""
 
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(4e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    warmup_steps: int = Field(100, ge=0)
+    warmup_steps: Int = Field(200, ge=0)
     gradient_clip: float = Field(1.0, gt=0)
     ema_decay: float = Field(0.995, ge=0, lt=1)
 
@@ -180,10 +183,10 @@ class TrainerConfig(Config):
     """Flags that go to Lightning's Trainer as they are."""
 
     accelerator: str = "auto"
-    devices: int | str | list[int] = "auto"
-    num_nodes: int = Field(1, ge=1)
+    devices: Int | str | list[int] = "auto"
+    num_nodes: Int = Field(1, ge=1)
     strategy: str = "auto"
-    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "64-true"] = "32-true"
     max_time: str | None = None  # DD:HH:MM:SS
 
 
@@ -196,13 +199,13 @@ class TrainConfig(Config):
     net: NetConfig = NetConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    epochs: int = Field(100, ge=1)
-    batch_size: int = Field(10, ge=1)
-    seed: int = Field(0, ge=0)
-    validate_every_epochs: int = Field(5, ge=1)
-    checkpoint_every_steps: int = Field(500, ge=1)
-    early_stopping: int | None = Field(None, ge=1)  # validations without improvement
-    threads: int | None = Field(None, ge=1)  # of torch
+    epochs: Int = Field(100, ge=1)
+    batch_size: Int = Field(10, ge=1)
+    seed: Int = Field(0, ge=0)
+    validate_every_epochs: Int = Field(5, ge=1)
+    checkpoint_every_steps: Int = Field(500, ge=1)
+    early_stopping: Int | None = Field(None, ge=1)  # validations without improvement
+    threads: Int | None = Field(None, ge=1, le=1024)  # of torch
     trainer: TrainerConfig = TrainerConfig()
 
 
@@ -262,7 +265,7 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         data = yaml.safe_load(found.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise HampredError(f"Cannot read {found}: {error}.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise HampredError(f"{found} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(data, dict):
         raise HampredError(f"{found} holds no `key: value` pairs: see the presets {', '.join(preset_names())}.")
@@ -286,7 +289,7 @@ def _override(data: dict[str, Any], override: str) -> None:
         raise HampredError(f"--set {override}: write key=value, such as level.basis=sto-3g.")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         raise HampredError(f"--set {override}: the value is not valid YAML; quote it.") from None
     *parents, last = key.split(".")
     target: Any = data

@@ -8,6 +8,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from hampred.basis import OrbitalBasis
@@ -16,7 +17,8 @@ from hampred.data.graph import HamiltonianGraph, build_graph
 from hampred.data.sample import LevelOfTheory
 from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
-from hampred.interop.pyscf import build_mole, mean_field, overlap
+from hampred.interop.pyscf import build_mole, mean_field, overlap, threads_for
+from hampred.interop.structures import check_structure, read_charge
 from hampred.model_file import Model, load_model
 
 Array = NDArray[np.float64]
@@ -47,6 +49,16 @@ class Prediction(ElectronicState):
     def __repr__(self) -> str:
         name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals
         return f"Prediction({name}, homo={self.homo:.5f} Ha, lumo={self.lumo:.5f} Ha, n_orbitals={n})"
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A structure that waits for its batch: its graph, and the blocks that its prediction will fill."""
+
+    atoms: Atoms
+    charge: int
+    graph: HamiltonianGraph
+    skeleton: BlockMatrix
 
 
 class Predictor:
@@ -80,68 +92,89 @@ class Predictor:
         return self.model.baseline.name
 
     @overload
-    def predict(self, atoms: Atoms, charge: int = 0) -> Prediction: ...
+    def predict(self, atoms: Atoms, charge: int | None = None) -> Prediction: ...
     @overload
-    def predict(self, atoms: Sequence[Atoms], charge: int = 0) -> list[Prediction]: ...
-    def predict(self, atoms: Atoms | Sequence[Atoms], charge: int = 0) -> Prediction | list[Prediction]:
+    def predict(self, atoms: Sequence[Atoms], charge: int | None = None) -> list[Prediction]: ...
+    def predict(self, atoms: Atoms | Sequence[Atoms], charge: int | None = None) -> Prediction | list[Prediction]:
         """Predicts one structure or a list of them, batched.
 
         Args:
             atoms: Structures, positions in Å.
-            charge: Total charge of each (e).
+            charge: Total charge of each (e); without it what each one's ``info["charge"]`` says, else 0.
 
         Raises:
-            HampredError: An element is unknown to the model, or the electrons do not fill closed shells.
+            HampredError: What `check` refuses.
         """
         if isinstance(atoms, Atoms):
             return next(self.predict_stream([atoms], charge))
         return list(self.predict_stream(atoms, charge))
 
-    def predict_stream(self, structures: Iterable[Atoms], charge: int = 0) -> Iterator[Prediction]:
+    def check(self, atoms: Atoms, charge: int | None = None, name: str = "The structure") -> int:
+        """Refuses what the model cannot predict, before any work; gives the charge (e).
+
+        Args:
+            atoms: The structure, positions in Å.
+            charge: Total charge (e); without it what ``atoms.info["charge"]`` says, else 0.
+            name: How messages call the structure.
+
+        Raises:
+            HampredError: No sensible molecule (see `check_structure`), a crystal, an element that the model does not
+                know, or electrons that do not fill closed shells.
+        """
+        check_structure(atoms, name)
+        if atoms.pbc.any():
+            raise HampredError(f"{name} is periodic: this version predicts molecules; remove the cell (pbc=F F F).")
+        known = ", ".join(chemical_symbols[z] for z in self.basis.elements)
+        for z in sorted(set(atoms.numbers) - set(self.basis.elements)):
+            raise HampredError(f"{name}: the model does not know the element {chemical_symbols[z]}, only {known}.")
+        charge = read_charge(atoms, name) if charge is None else charge
+        n_electrons = sum(int(z) - self.basis.elements[int(z)].n_core for z in atoms.numbers) - charge
+        n_orbitals = sum(self.basis.n_orbitals(int(z)) for z in atoms.numbers)
+        if not 0 < n_electrons <= 2 * n_orbitals or n_electrons % 2:
+            raise HampredError(
+                f"{name} has {n_electrons} electrons in {n_orbitals} orbitals with charge {charge}, which is no "
+                "closed shell: give a charge that leaves an even number."
+            )
+        return charge
+
+    def predict_stream(self, structures: Iterable[Atoms], charge: int | None = None) -> Iterator[Prediction]:
         """Predicts structures one after the other while computing them in batches; see `predict`."""
         iterator = iter(structures)
-        waiting: list[tuple[Atoms, HamiltonianGraph, BlockMatrix]] = []
+        waiting: list[_Waiting] = []
         n_pairs = 0
         for atoms in iterator:
-            graph, skeleton = self._graph(atoms)
-            waiting.append((atoms, graph, skeleton))
+            own_charge = self.check(atoms, charge)
+            graph, skeleton = build_graph(atoms, self._net.decomposer, self._net.cutoff, self._net.pair_cutoff)
+            waiting.append(_Waiting(atoms, own_charge, graph, skeleton))
             n_pairs += len(graph.pairs) + len(graph.numbers)
             if n_pairs >= PAIRS_PER_BATCH:
-                yield from self._predict_batch(waiting, charge)
+                yield from self._predict_batch(waiting)
                 waiting, n_pairs = [], 0
         if waiting:
-            yield from self._predict_batch(waiting, charge)
+            yield from self._predict_batch(waiting)
 
-    def _graph(self, atoms: Atoms) -> tuple[HamiltonianGraph, BlockMatrix]:
-        if not len(atoms):
-            raise HampredError("The structure holds no atoms: give a file with at least one.")
-        if not np.isfinite(atoms.positions).all():
-            raise HampredError("The structure has coordinates that are not finite: check the file.")
-        return build_graph(atoms, self._net.decomposer, self._net.cutoff, self._net.pair_cutoff)
-
-    def _predict_batch(
-        self, batch: Sequence[tuple[Atoms, HamiltonianGraph, BlockMatrix]], charge: int
-    ) -> Iterator[Prediction]:
-        graphs = [graph for _, graph, _ in batch]
+    def _predict_batch(self, batch: Sequence["_Waiting"]) -> Iterator[Prediction]:
+        graphs = [waiting.graph for waiting in batch]
         joined = HamiltonianGraph.batch(graphs, self._net.decomposer.n_slots).to(self.device)
         with torch.inference_mode():
             elements = self._net.matrix_elements(joined, self._net(joined))
         onsite, offsite = (part.double().cpu() for part in elements)
         counts = joined.counts.cpu()
         values = zip(onsite.split(counts[:, 2].tolist()), offsite.split(counts[:, 3].tolist()))
-        for (atoms, _, skeleton), parts in zip(batch, values):
-            yield self._prediction(atoms, charge, replace(skeleton, values=torch.cat(parts).numpy()))
+        for w, parts in zip(batch, values):
+            yield self._prediction(w.atoms, w.charge, replace(w.skeleton, values=torch.cat(parts).numpy()))
 
     def _prediction(self, atoms: Atoms, charge: int, correction: BlockMatrix) -> Prediction:
         mole = build_mole(atoms, self.level.basis, charge)
         layout = correction.layout
         layout.basis.require_compatible(OrbitalBasis.from_mole(mole, self.level.basis), "the model", "PySCF here")
-        baseline = self.model.baseline.hamiltonian(mole)
+        with threads_for(mole):
+            baseline, s = self.model.baseline.hamiltonian(mole), overlap(mole)
         return Prediction(
             atoms=atoms,
             layout=layout,
             hamiltonian=baseline + correction.to_dense(),
-            overlap=overlap(mole),
+            overlap=s,
             n_occupied=mole.nelectron // 2,
             charge=charge,
             level=self.level,

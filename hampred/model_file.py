@@ -6,7 +6,8 @@ execute code: safetensors holds numbers only, and checkpoints are read with ``we
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,17 @@ FORMAT = "hampred-model"
 VERSION = 1
 HEADER_KEY = "hampred"
 """Where the header stands, in the metadata of safetensors and in a checkpoint of Lightning."""
+
+HEADER: dict[str, type] = {
+    "version": int,
+    "net": dict,
+    "basis": dict,
+    "basis_hash": str,
+    "baseline": dict,
+    "level": dict,
+    "split": dict,
+    "provenance": dict,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,16 +138,36 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise HampredError(not_ours) from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise HampredError(not_ours)
-    if header.get("version", 0) > VERSION:
+    if isinstance(header.get("version"), int) and header["version"] > VERSION:
         raise HampredError(f"{path} has format {header['version']}, newer than {VERSION}: update hampred.")
+    for name, kind in HEADER.items():
+        if not isinstance(header.get(name), kind):
+            raise HampredError(f"The model {path} is damaged (its header has no {name}): train or copy it again.")
+    with _naming(path):
+        basis = OrbitalBasis.from_dict(header["basis"])
+        if basis.hash != header["basis_hash"] or not isinstance(header["net"]["settings"], dict):
+            raise ValueError("its header contradicts itself")
     return header, weights
 
 
-def _build(header: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Model:
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turns whatever a damaged header leads to into one line that names the file."""
     try:
-        basis = OrbitalBasis.from_dict(header["basis"])
-        net = build_net(header["net"]["name"], basis, header["net"]["settings"])
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise HampredError(
+            f"The model {path} is damaged or of another version of hampred ({reason}): train or copy it again."
+        ) from error
+
+
+def _build(header: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Model:
+    with _naming(path):
+        net = build_net(header["net"]["name"], OrbitalBasis.from_dict(header["basis"]), header["net"]["settings"])
         net.load_weights(weights)
+        if not all(bool(tensor.isfinite().all()) for tensor in net.weights().values()):
+            raise ValueError("its weights are not finite")
         return Model(
             net=net.eval(),
             baseline=baseline_from_state(header["baseline"]),
@@ -143,6 +175,3 @@ def _build(header: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Mo
             split=header["split"],
             provenance=header["provenance"],
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise HampredError(f"The model {path} is damaged ({reason}): train or copy it again.") from error

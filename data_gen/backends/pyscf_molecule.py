@@ -70,7 +70,12 @@ class PySCFMolecule:
             Number of orbitals.
         """
         check_geometry(atoms, charge, allow_unusual_distances=self.guard.allow_unusual_distances)
-        return OrbitalBasis.from_name(self.level.basis, atoms.numbers).layout(atoms.numbers).n_orbitals
+        basis = OrbitalBasis.from_name(self.level.basis, atoms.numbers)
+        n_orbitals = basis.layout(atoms.numbers).n_orbitals
+        n_electrons = sum(int(z) - basis.elements[int(z)].n_core for z in atoms.numbers) - charge
+        if n_electrons > 2 * n_orbitals:
+            raise HampredError(f"{n_electrons} electrons do not fit {n_orbitals} orbitals: check charge and basis.")
+        return n_orbitals
 
     def label(self, atoms: Atoms, charge: int = 0) -> HamiltonianSample:
         """Runs the SCF and takes F at the converged density.
@@ -220,6 +225,8 @@ def functional_definition(name: str) -> str:
                 omega, _, exchange = dft.libxc.rsh_coeff(name)[0], None, dft.libxc.hybrid_coeff(name)
     except (KeyError, ValueError, IndexError, NotImplementedError) as error:
         raise HampredError(f"libxc does not know the functional {name!r}: write one such as pbe or b3lyp.") from error
+    if not np.isfinite([exchange, *(factor for _, factor in parts)]).all():
+        raise HampredError(f"{name!r} has a factor that is not finite: correct it.")
     if not parts and not exchange:
         raise HampredError(f"{name!r} contains no exchange and no correlation: write one such as pbe or b3lyp.")
     told = [f"{float(factor):g} × libxc {int(number)}" for number, factor in parts]

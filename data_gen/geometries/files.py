@@ -5,8 +5,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from hampred.errors import HampredError
-from hampred.interop.structures import read_structures
+from hampred.interop.structures import read_charge, read_structures
 
 
 def file_structures(path: Path, count: int | None = None, every: int = 1) -> Iterator[Atoms]:
@@ -28,17 +27,6 @@ def file_structures(path: Path, count: int | None = None, every: int = 1) -> Ite
         info = atoms.info
         molecule = next((str(info[key]) for key in ("molecule", "smiles", "name") if key in info), None)
         clean = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-        charge = _charge(info.get("charge", 0), f"{path}, structure {number * every + 1}")
+        charge = read_charge(atoms, f"{path}, structure {number * every + 1}")
         clean.info = {"source": str(path), "molecule": molecule or atoms.get_chemical_formula(), "charge": charge}
         yield clean
-
-
-def _charge(value: object, where: str) -> int:
-    """A whole charge (e)."""
-    try:
-        charge = float(str(value))
-    except ValueError:
-        charge = float("nan")
-    if not charge.is_integer():
-        raise HampredError(f"{where}: charge {value!r} is not a whole number: correct it.")
-    return int(charge)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hampred.baseline.gaussians import POTENTIAL, SphericalGaussians
 from hampred.baseline.sap import Sap
 from hampred.errors import HampredError
-from hampred.interop.pyscf import build_mole
+from hampred.interop.pyscf import build_mole, threads_for
 
 Array = NDArray[np.float64]
 
@@ -84,13 +84,14 @@ class FittedSap(Sap):
         mole = build_mole(sample.atoms, sample.level.basis, sample.charge, sample.spin)
         lower = np.tril_indices(mole.nao)
         weights = np.where(lower[0] == lower[1], 1.0, np.sqrt(2.0)) / mole.nao  # i ≠ j stands for two matrix elements
-        target = (sample.hamiltonian.to_dense() - super().hamiltonian(mole))[lower]
         features = np.zeros((len(elements), len(EXPONENTS), len(weights)))
-        for atom, z in enumerate(_numbers(mole)):
-            one = np.ones(1)
-            centres = np.repeat(mole.atom_coord(atom)[None], len(EXPONENTS), axis=0)
-            each = SphericalGaussians(centres, [a * one for a in EXPONENTS], [one] * len(EXPONENTS))
-            features[elements.index(z)] += np.concatenate(list(each.integrals(mole, POTENTIAL)), axis=1).T
+        one = np.ones(1)
+        with threads_for(mole):
+            target = (sample.hamiltonian.to_dense() - super().hamiltonian(mole))[lower]
+            for atom, z in enumerate(_numbers(mole)):
+                centres = np.repeat(mole.atom_coord(atom)[None], len(EXPONENTS), axis=0)
+                each = SphericalGaussians(centres, [a * one for a in EXPONENTS], [one] * len(EXPONENTS))
+                features[elements.index(z)] += np.concatenate(list(each.integrals(mole, POTENTIAL)), axis=1).T
         return features.reshape(-1, len(weights)) * weights, target * weights
 
     def state(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -60,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if debug:
         return _run(words)
     try:
-        return _run(words)
+        with warnings.catch_warnings():
+            _quieten()
+            return _run(words)
     except BrokenPipeError:  # the reader of the output has gone, as in `hampred info x.h5 | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
@@ -68,6 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message, code = _explain(error)
         typer.echo(f"error: {' '.join(message.split())}", err=True)
         return code
+
+
+def _quieten() -> None:
+    """Shows warnings of hampred itself as one line, and none of the packages under it."""
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", module=r"hampred|data_gen")
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
 
 
 def _run(words: list[str]) -> int:
@@ -91,8 +101,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return "out of memory: use fewer workers, smaller batches or smaller structures.", FAILED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left on the disk ({error.filename or 'output'}): free some or choose another folder.", FAILED
-    if isinstance(error, PermissionError):
-        return f"no permission for {error.filename}: choose another path.", BAD_INPUT
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; choose another path.", BAD_INPUT
     return f"unexpected {type(error).__name__}: {error} (--debug shows where; please report it).", FAILED
 
 

@@ -36,9 +36,10 @@ def evaluate(
 
 def evaluate_into(out: Path, model: Path, data: Path, split: str, rotations: int, seed: int = 0) -> "Evaluation":
     """Evaluates, and writes evaluation.json and report.html into a folder."""
-    from hampred.cli.output import prepare_folder, write_json
+    from hampred.cli.output import write_json
     from hampred.cli.progress import ProgressLine
     from hampred.data.store import Store
+    from hampred.files import require_writable
 
     with Store(data) as store:
         import hampred.inference as inference
@@ -49,7 +50,7 @@ def evaluate_into(out: Path, model: Path, data: Path, split: str, rotations: int
 
         predictor = inference.load(model)
         choose(store, predictor.header["split"], split)
-        prepare_folder(out)
+        require_writable(out)
         with ProgressLine() as line:
             result = run(predictor, store, split, rotations, seed, line.show)
     result.about = {"model": str(model), **result.about}

@@ -28,7 +28,7 @@ def info(
     """Summarise a store of labels or a model."""
     from hampred.cli.output import print_json, print_table
 
-    if not file.exists():
+    if not (file.is_file() or file.is_dir()):
         raise HampredError(f"There is no file {file}: give a store, a model or the folder of a run.")
     found = _store(file, verify) if _is_hdf5(file) else _model(file, verify)
     if as_json:
@@ -42,8 +42,10 @@ def info(
 def _is_hdf5(path: Path) -> bool:
     if path.is_dir():
         return False
+    if path.suffix in (".h5", ".hdf5"):
+        return True
     with path.open("rb") as file:
-        return file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE or path.suffix in (".h5", ".hdf5")
+        return file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
 
 
 def _store(path: Path, verify: bool) -> dict[str, Any]:

@@ -1,28 +1,11 @@
 """Output of the verbs: folders that can be written, JSON, tables."""
 
 import json
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
-
-from hampred.errors import HampredError
-
-
-def prepare_folder(path: Path) -> None:
-    """Makes an output folder and tries whether it can be written, before any work is done.
-
-    Raises:
-        HampredError: It cannot.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise HampredError(f"Cannot write to {path}: {error.strerror}. Choose another folder with --out.") from error
 
 
 def write_json(path: Path, data: Any) -> None:

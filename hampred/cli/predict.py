@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hampred.errors import HampredError
-
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from hampred.inference import Prediction, Predictor
+    from hampred.inference import Prediction
 
 
 class Format(StrEnum):
@@ -39,22 +37,25 @@ def predict(
     structures: Annotated[list[Path], typer.Argument(help="Files with one or more structures, in any format of ASE.")],
     model: Annotated[Path, typer.Option(help="Model file, checkpoint or run folder.")],
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("predictions"),
-    charge: Annotated[int, typer.Option(help="Total charge of each structure, e.")] = 0,
+    charge: Annotated[
+        int | None, typer.Option(help="Total charge of each structure, e; by default what its file says, else 0.")
+    ] = None,
     format_: Annotated[Format, typer.Option("--format", help="Files to write for each structure.")] = Format.NPZ,
     precision: Annotated[Precision, typer.Option(help="Of the network.")] = Precision.FLOAT64,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Predict Hamiltonian, orbital energies and density matrix of structures."""
-    from hampred.cli.output import prepare_folder, print_json, print_table, write_json
+    from hampred.cli.output import print_json, print_table, write_json
     from hampred.cli.progress import ProgressLine
+    from hampred.files import require_writable
 
     named = _read(structures)
     import hampred.inference as inference
 
     predictor = inference.load(model, dtype=precision.value)
     for name, atoms in named.items():
-        _check(name, atoms, predictor, charge)
-    prepare_folder(out)
+        predictor.check(atoms, charge, name)
+    require_writable(out)
     results = []
     with ProgressLine() as line:
         for name, prediction in zip(named, predictor.predict_stream(iter(named.values()), charge)):
@@ -92,23 +93,6 @@ def _read(paths: Sequence[Path]) -> "dict[str, Atoms]":
                 name = f"{stem}.{copy}"
             named[name] = atoms
     return named
-
-
-def _check(name: str, atoms: "Atoms", predictor: "Predictor", charge: int) -> None:
-    """Refuses what the model cannot predict, before anything is written.
-
-    Raises:
-        HampredError: An element that the model does not know, a crystal, or an odd number of electrons.
-    """
-    if atoms.pbc.any():
-        raise HampredError(f"{name} is periodic: this version predicts molecules; remove the cell (pbc=F F F).")
-    basis = predictor.basis
-    n_electrons = sum(int(z) - basis.elements[int(z)].n_core for z in atoms.numbers if basis.n_orbitals(z)) - charge
-    if n_electrons <= 0 or n_electrons % 2:
-        raise HampredError(
-            f"{name} has {n_electrons} electrons with charge {charge}, which is no closed shell: "
-            "give a --charge that leaves an even number."
-        )
 
 
 def _write(out: Path, name: str, prediction: "Prediction", format_: Format) -> dict[str, Any]:

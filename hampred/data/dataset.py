@@ -15,7 +15,7 @@ from hampred.blocks.decomposer import BlockDecomposer
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, build_graph
 from hampred.data.sample import HamiltonianSample
-from hampred.interop.pyscf import build_mole, overlap
+from hampred.interop.pyscf import build_mole, overlap, threads_for
 
 Array = NDArray[np.float64]
 
@@ -97,9 +97,11 @@ def label_graph(
     graph, skeleton = build_graph(sample.atoms, decomposer, cutoff, pair_cutoff)
     mole = build_mole(sample.atoms, sample.level.basis, sample.charge, sample.spin)
     hamiltonian = sample.hamiltonian.to_dense()
-    matrix = BlockMatrix.from_dense(skeleton.layout, hamiltonian - baseline.hamiltonian(mole), skeleton.pairs)
+    with threads_for(mole):
+        h0, s = baseline.hamiltonian(mole), overlap(mole)
+    matrix = BlockMatrix.from_dense(skeleton.layout, hamiltonian - h0, skeleton.pairs)
     values = torch.from_numpy(matrix.values).to(torch.float32)
-    orbitals, weights = _damped_orbitals(hamiltonian, overlap(mole), sample.n_occupied)
+    orbitals, weights = _damped_orbitals(hamiltonian, s, sample.n_occupied)
     n_onsite = len(graph.onsite_values)
     return LabelledGraph(
         graph=graph,
@@ -159,6 +161,11 @@ class Batches:
             last = number + 1 == len(self)
             self.epoch, self.done = (self.epoch + 1, 0) if last else (self.epoch, number + 1)
             yield LabelledGraph.batch([self.items[k] for k in mine], self.n_slots)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begins an epoch, unless the loader stands within it already."""
+        if epoch != self.epoch:
+            self.epoch, self.done = epoch, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands."""

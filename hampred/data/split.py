@@ -39,7 +39,7 @@ def split_samples(
     rest = n_units - sum(wanted)
     wanted.append(rest if test is None else _count(test, n_units))
     kind = "geometries" if by == "geometry" else "molecules"
-    if sum(wanted) > n_units or min(wanted[:2]) < 1:
+    if sum(wanted) > n_units or min(wanted[:2]) < 1 or wanted[2] < 0:
         raise HampredError(
             f"split: {wanted[0]} + {wanted[1]} + {max(wanted[2], 0)} {kind} asked of {n_units}: "
             "give smaller numbers (whole numbers are counts, others fractions) or more data."

@@ -229,7 +229,7 @@ class Store:
             raise HampredError(f"{self.path} is no complete HDF5 file (truncated or damaged): make it again.") from None
         try:
             self.header: dict[str, Any] = json.loads(self._dataset("header")[()].tobytes())
-            if self.header.get("format") != FORMAT:
+            if not isinstance(self.header, dict) or self.header.get("format") != FORMAT:
                 raise HampredError(f"{self.path} is not a hampred store: see `hampred generate`.")
             if self.header["version"] > VERSION:
                 raise HampredError(f"{self.path} has a format newer than {VERSION}: update hampred.")
@@ -252,14 +252,26 @@ class Store:
             raise ValueError(f"{name} declares more than it holds")
         return dataset
 
+    def _values(self, name: str, span: slice = slice(None)) -> NDArray:
+        """Rows of an array of the schema.
+
+        Raises:
+            HampredError: They cannot be read.
+        """
+        try:
+            return self._data[name][span]
+        except (OSError, RuntimeError) as error:  # Fletcher-32, or a damaged index of HDF5
+            raise HampredError(f"{self.path} is damaged ({name}: {error}): make the store again.") from error
+
     def _check_lengths(self) -> None:
         for name, (kind, shape, dtype) in SCHEMA.items():
             expected = len(self) if kind == "samples" else int(self._offsets[kind][-1])
             dataset = self._data[name]
             if dataset.shape != (expected, *shape) or dataset.dtype != np.dtype(dtype):
                 raise ValueError(f"{name} has shape {dataset.shape} where {(expected, *shape)} was expected")
-        if any((np.diff(values) < 0).any() or len(values) != len(self) + 1 for values in self._offsets.values()):
-            raise ValueError("its offsets are out of order")
+        for values in self._offsets.values():
+            if values.dtype.kind != "i" or len(values) != len(self) + 1 or values[0] or (np.diff(values) < 0).any():
+                raise ValueError("its offsets are out of order")
 
     def __len__(self) -> int:
         return len(self._offsets["atoms"]) - 1
@@ -267,12 +279,9 @@ class Store:
     def _rows(self, index: int) -> dict[str, NDArray]:
         """The rows of one sample, whose SHA-256 is the one with which they were written."""
         rows = {}
-        try:
-            for name, (kind, _, _) in SCHEMA.items():
-                span = slice(index, index + 1) if kind == "samples" else slice(*self._offsets[kind][index : index + 2])
-                rows[name] = self._data[name][span]
-        except (OSError, RuntimeError) as error:  # Fletcher-32, or a damaged index of HDF5
-            raise HampredError(f"Sample {index} of {self.path} is damaged ({error}): make the store again.") from error
+        for name, (kind, _, _) in SCHEMA.items():
+            span = slice(index, index + 1) if kind == "samples" else slice(*self._offsets[kind][index : index + 2])
+            rows[name] = self._values(name, span)
         if _digest(rows) != rows["sha256"].tobytes():
             raise HampredError(f"Sample {index} of {self.path} is damaged (SHA-256): make the store again.")
         return rows
@@ -312,17 +321,18 @@ class Store:
     @property
     def keys(self) -> list[str]:
         """Hash of each sample (hexadecimal), by which splits name it [n_samples]."""
-        return [row.tobytes().hex() for row in self._data["sha256"][()]]
+        return [row.tobytes().hex() for row in self._values("sha256")]
 
     @property
     def molecules(self) -> list[str]:
         """Molecule of each sample, or its formula, by which a split keeps geometries together [n_samples]."""
-        text = self._data["provenance"][()].tobytes()
-        ends = self._offsets["text"]
-        notes = [json.loads(text[start:stop]) for start, stop in pairwise(ends)]
-        cuts = self._offsets["atoms"]
+        text, numbers, cuts = self._values("provenance").tobytes(), self.numbers, self._offsets["atoms"]
+        try:
+            notes = [json.loads(text[start:stop]) for start, stop in pairwise(self._offsets["text"])]
+        except ValueError as error:
+            raise HampredError(f"{self.path} is damaged (provenance: {error}): make the store again.") from error
         return [
-            str(note.get("molecule") or Atoms(self.numbers[cuts[k] : cuts[k + 1]]).get_chemical_formula())
+            str(note.get("molecule") or Atoms(numbers[cuts[k] : cuts[k + 1]]).get_chemical_formula())
             for k, note in enumerate(notes)
         ]
 
@@ -334,7 +344,10 @@ class Store:
     @property
     def numbers(self) -> NDArray[np.int32]:
         """Atomic numbers of all samples, one behind the other."""
-        return self._data["numbers"][()]
+        numbers = self._values("numbers")
+        if unknown := set(numbers.tolist()) - set(self.basis.elements):
+            raise HampredError(f"{self.path} is damaged (atomic numbers {unknown} without a basis): make it again.")
+        return numbers
 
     def damaged(self) -> list[int]:
         """Samples whose content no longer has the SHA-256 with which they were written."""

@@ -1,16 +1,21 @@
 """Structures from files of users: whatever ASE reads, behind a guard."""
 
+import re
 import warnings
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from numpy.typing import NDArray
 
 from hampred.errors import HampredError
 
 MIN_DISTANCE = 0.4
 """Å; the shortest bond of any molecule, H–H in H2, is 0.74 Å."""
+
+MAX_COORDINATE = 1e5
+"""Å; beyond it neighbour lists overflow, and no structure is meant."""
 
 XYZ_SUFFIXES = (".xyz", ".extxyz")
 
@@ -30,14 +35,36 @@ def read_structures(path: Path | str) -> list[Atoms]:
     path = Path(path)
     if not path.is_file():
         raise HampredError(f"There is no file {path}: give the path of a structure, such as molecule.xyz.")
-    if path.suffix.lower() in XYZ_SUFFIXES:
-        _check_xyz(path)
     images = _read(path)
     if not images:
         raise HampredError(f"{path} holds no structure: give a file with at least one atom.")
     for index, atoms in enumerate(images):
         check_structure(atoms, f"{path}, structure {index + 1}" if len(images) > 1 else str(path))
     return images
+
+
+def read_charge(atoms: Atoms, name: str = "The structure") -> int:
+    """Total charge (e) that a file tells of a structure (``charge=1`` in the comment of an extxyz file), 0 without.
+
+    Args:
+        atoms: The structure; its ``info`` may hold ``charge``, and ``spin`` or ``multiplicity``.
+        name: How messages call the structure.
+
+    Raises:
+        HampredError: The charge is not a whole number, or the file asks for an open shell.
+    """
+    told = atoms.info.get("charge", 0)
+    try:
+        charge = float(str(told))
+    except ValueError:
+        charge = float("nan")
+    if not (charge.is_integer() and abs(charge) < 1e6):
+        raise HampredError(f"{name}: charge {told!r} is not a whole number: correct it.")
+    for key in ("spin", "multiplicity"):
+        # some programs mean unpaired electrons by spin, others the multiplicity: 0 and 1 are closed shells in either
+        if str(atoms.info.get(key, 0)) not in ("0", "1", "0.0", "1.0"):
+            raise HampredError(f"{name} has {key}={atoms.info[key]}: this version knows closed shells; remove it.")
+    return int(charge)
 
 
 def check_structure(atoms: Atoms, name: str = "The structure") -> None:
@@ -48,15 +75,19 @@ def check_structure(atoms: Atoms, name: str = "The structure") -> None:
         name: How messages call the structure.
 
     Raises:
-        HampredError: No atoms, coordinates or cell that are not finite, an atom without an element, or two atoms
-            closer than `MIN_DISTANCE`.
+        HampredError: No atoms, coordinates or cell that are not finite or beyond `MAX_COORDINATE`, an atom without an
+            element, two atoms closer than `MIN_DISTANCE`, or a cell thinner than that.
     """
     if len(atoms) == 0:
         raise HampredError(f"{name} has no atoms: give at least one.")
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise HampredError(f"{name} has coordinates that are not finite numbers (NaN or infinite): correct them.")
+    if max(np.abs(atoms.positions).max(), np.abs(atoms.cell.array).max()) > MAX_COORDINATE:
+        raise HampredError(f"{name} has coordinates beyond {MAX_COORDINATE:.0e} Å: give them in Å, near the origin.")
     if not ((atoms.numbers > 0) & (atoms.numbers < len(chemical_symbols))).all():
         raise HampredError(f"{name} has an atom without a known element (X): replace it.")
+    if (_heights(atoms.cell.array)[atoms.pbc] < MIN_DISTANCE).any():
+        raise HampredError(f"{name} has a cell thinner than {MIN_DISTANCE} Å: correct it, or remove it of a molecule.")
     close = _closest_pair(atoms)
     if close is not None:
         i, j, distance = close
@@ -64,6 +95,12 @@ def check_structure(atoms: Atoms, name: str = "The structure") -> None:
             f"{name}: atoms {i + 1} ({atoms.symbols[i]}) and {j + 1} ({atoms.symbols[j]}) are {distance:.3f} Å apart, "
             f"less than {MIN_DISTANCE} Å: remove the duplicate, or give the coordinates in Å."
         )
+
+
+def _heights(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances between opposite faces of a cell [3], Å, which all are 0 where it has no volume."""
+    areas = np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
+    return abs(np.linalg.det(cell)) / np.maximum(areas, 1e-12)
 
 
 def _closest_pair(atoms: Atoms) -> tuple[int, int, float] | None:
@@ -86,12 +123,17 @@ def _closest_pair(atoms: Atoms) -> tuple[int, int, float] | None:
 
 def _read(path: Path) -> list[Atoms]:
     import ase.io
+    from ase.io.formats import filetype
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            if path.suffix.lower() in XYZ_SUFFIXES or filetype(str(path.resolve())) in ("xyz", "extxyz"):
+                _check_xyz(path)
             # the absolute path keeps ASE from taking a name such as "mysql…" for a database or "-" for the terminal
             images = ase.io.read(path.resolve(), index=":", do_not_split_by_at_sign=True)
+        except HampredError:
+            raise
         except Exception as error:  # the readers of ASE raise whatever their format led them into
             raise HampredError(f"ASE cannot read {path} ({_reason(error)}): check the file and its suffix.") from error
     return [images] if isinstance(images, Atoms) else list(images)
@@ -100,13 +142,13 @@ def _read(path: Path) -> list[Atoms]:
 def _reason(error: Exception) -> str:
     """First line of an exception, or its type where it says nothing."""
     if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
-        return f"unknown element or key {error.args[0]!r}"[:120]
+        return f"unknown element or key {error.args[0]!r}; isotopes go by the symbol of their element"[:120]
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:120]
 
 
 def _check_xyz(path: Path) -> None:
-    """Walks through the frames of an xyz file: ASE hangs on a count of atoms that the file does not hold."""
+    """Walks through the frames of an xyz file: ASE hangs on counts that the file does not hold."""
     try:
         with path.open(encoding="utf-8") as file:
             lines = enumerate(file, start=1)
@@ -128,7 +170,9 @@ def _check_xyz(path: Path) -> None:
                         f"{path} line {number} promises {count} atoms, but the file ends after {held}: "
                         "correct the count or add the missing atoms."
                     )
+                if re.search(r"properties\S*:\d{5}", rows[0][1], re.IGNORECASE):  # ASE would count them one by one
+                    raise HampredError(f"{path} line {number + 1}: Properties asks for too many columns: correct it.")
     except (UnicodeDecodeError, OSError) as error:
-        raise HampredError(f"{path} is not a readable text file ({type(error).__name__}): give an xyz file.") from error
+        raise HampredError(f"{path} is no readable UTF-8 text ({type(error).__name__}): give an xyz file.") from error
     if not found:
         raise HampredError(f"{path} is empty: give a file with at least one atom.")

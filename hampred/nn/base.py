@@ -14,6 +14,9 @@ from hampred.data.graph import HamiltonianGraph
 from hampred.data.statistics import BlockStatistics
 from hampred.errors import HampredError
 
+MAX_DEGREE = 11
+"""Largest angular momentum for which e3nn knows the Wigner matrices."""
+
 
 class BlockCoefficients(NamedTuple):
     """Irreps coefficients of all blocks of a batch.
@@ -95,13 +98,15 @@ class HamiltonianNet(nn.Module, ABC):
         """Largest angular momentum that the features need for the blocks of the basis, or a larger one that is asked.
 
         Raises:
-            HampredError: A smaller one is asked.
+            HampredError: A smaller one is asked, or more than `MAX_DEGREE`.
         """
         needed = max(ir.l for _, ir in self.decomposer.irreps_offsite)
         if lmax is not None and lmax < needed:
             raise HampredError(
                 f"net.lmax {lmax} cannot represent every block of {self.basis.name}: set it to {needed} or more."
             )
+        if max(needed, lmax or 0) > MAX_DEGREE:
+            raise HampredError(f"{self.basis.name} with net.lmax {lmax} needs more than l = {MAX_DEGREE}: lower it.")
         return needed if lmax is None else lmax
 
     def set_statistics(self, statistics: BlockStatistics) -> None:

@@ -1,5 +1,6 @@
-"""What watches a run: averaged weights, atomic checkpoints, progress."""
+"""What watches a run: averaged weights, atomic checkpoints, the log, progress."""
 
+import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning.callbacks import Callback, WeightAveraging
+from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from hampred.data.store import replacing
+from hampred.files import replacing
 
 Report = Callable[[str, int, int, float | None, str], None]
 """Takes what is being done, items finished, items in all, items a second, and a text with the last errors."""
@@ -42,16 +43,90 @@ class AtomicCheckpoints(TorchCheckpointIO):
         return torch.load(path, map_location=map_location or "cpu", weights_only=True)
 
 
+class LastCheckpoint(Checkpoint):
+    """Keeps the checkpoint from which a killed run goes on.
+
+    The end of an epoch is saved after its validation, so that a resumed run misses none.
+    """
+
+    def __init__(self, path: Path, every_steps: int) -> None:
+        """Takes the path of the checkpoint and the steps from one to the next."""
+        self.path, self.every_steps = path, every_steps
+        self._saved = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Counts from the checkpoint of which the run goes on."""
+        self._saved = trainer.global_step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Saves within an epoch."""
+        if not trainer.is_last_batch:
+            self._save_if_due(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves after the validation."""
+        self._save_if_due(trainer)
+
+    def _save_if_due(self, trainer: pl.Trainer) -> None:
+        if trainer.global_step // self.every_steps > self._saved // self.every_steps:
+            self._saved = trainer.global_step
+            trainer.save_checkpoint(self.path)
+
+
+class MetricsFile(Callback):
+    """Keeps a CSV file with one row for each validation, complete after a kill and without doubles after a resume."""
+
+    def __init__(self, path: Path) -> None:
+        """Takes the path of the file."""
+        self.path = path
+        self._losses = torch.zeros(2, dtype=torch.float64)  # sum and number since the last row
+
+    def state_dict(self) -> dict[str, Any]:
+        """The losses of a row that is not yet written."""
+        return {"losses": self._losses.cpu()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a `state_dict`."""
+        self._losses = state_dict["losses"]
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+        """Adds the loss of a batch."""
+        loss = outputs["loss"].detach().double()
+        self._losses = self._losses.to(loss.device) + torch.stack([loss, torch.ones_like(loss)])
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes a row."""
+        total, count = self._losses.tolist()
+        self._losses = torch.zeros_like(self._losses)
+        if not trainer.is_global_zero:
+            return
+        row = {"step": trainer.global_step, "epoch": trainer.current_epoch, "train_loss": total / max(count, 1)}
+        row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+        row |= {k: float(v) for k, v in sorted(trainer.callback_metrics.items()) if k.startswith("val_")}
+        earlier = [old for old in self._rows() if int(old["step"]) < trainer.global_step]
+        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows([*earlier, row])
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+
 class Progress(Callback):
     """Reports steps, rate and the last validation errors."""
 
-    def __init__(self, report: Report, n_steps: int) -> None:
-        """Takes where to report to and the steps of the whole run."""
-        self.report, self.n_steps = report, n_steps
+    def __init__(self, report: Report) -> None:
+        """Takes where to report to."""
+        self.report, self.n_steps = report, 0
         self._start, self._first_step = 0.0, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
+        self.n_steps = (trainer.max_epochs or 0) * int(trainer.num_training_batches)
         self._start, self._first_step = time.monotonic(), trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:

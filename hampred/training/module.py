@@ -2,15 +2,17 @@
 
 import json
 import math
+import sys
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 
 from hampred.config import LossConfig, OptimizerConfig
 from hampred.data.dataset import LabelledGraph
+from hampred.errors import FailedError
 from hampred.model_file import HEADER_KEY, Model
 from hampred.training.loss import HamiltonianLoss, orbital_error
 from hampred.units import MICRO_HARTREE
@@ -40,6 +42,10 @@ class HamiltonianModule(pl.LightningModule):
     def _predict(self, batch: LabelledGraph) -> tuple[Tensor, Tensor]:
         return self.net.matrix_elements(batch.graph, self.net(batch.graph))
 
+    def on_train_epoch_start(self) -> None:
+        """Tells the loader the number of the epoch: Lightning restores its state within an epoch only."""
+        self.trainer.train_dataloader.set_epoch(self.current_epoch)
+
     def training_step(self, batch: LabelledGraph, batch_index: int) -> Tensor:
         """Loss of a batch, mE_h."""
         loss = self.loss(*self._predict(batch), batch)
@@ -66,10 +72,18 @@ class HamiltonianModule(pl.LightningModule):
         self._sums[name] = self._sums.get(name, torch.zeros_like(new)) + new
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the means over all processes."""
+        """Logs the means over all processes, and lets the plateau rule judge them."""
+        means = {}
         for name, sums in self._sums.items():
             total, count = self.all_gather(sums).reshape(-1, 2).sum(0)
-            self.log(name, (total / count.clamp(min=1)).float(), rank_zero_only=False)
+            means[name] = (total / count.clamp(min=1)).float()
+            self.log(name, means[name], rank_zero_only=False)
+        if not all(mean.isfinite() for mean in means.values()):
+            raise FailedError("The training diverged: start a new run with a smaller optimizer.learning_rate.")
+        schedulers = self.lr_schedulers() or []
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(float(means[MONITOR]))
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up, then a cosine, a plateau rule or a constant rate."""
@@ -77,12 +91,15 @@ class HamiltonianModule(pl.LightningModule):
         optimizer = torch.optim.AdamW(
             self.net.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay, fused=True
         )
-        if s.schedule == "plateau":
-            scheduler = ReduceLROnPlateau(optimizer, factor=0.5, patience=5, min_lr=1e-3 * s.learning_rate)
-            plan = {"scheduler": scheduler, "monitor": MONITOR, "strict": False}
-        else:
-            plan = {"scheduler": LambdaLR(optimizer, self._rate), "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": plan}
+        if s.schedule != "plateau":
+            return [optimizer], [{"scheduler": LambdaLR(optimizer, self._rate), "interval": "step"}]
+        # Lightning keeps the state of the rule, but does not step it: it would at epochs without a validation too
+        rule = ReduceLROnPlateau(optimizer, factor=0.5, patience=5, min_lr=1e-3 * s.learning_rate)
+        plans = [{"scheduler": rule, "monitor": MONITOR, "interval": "epoch", "frequency": sys.maxsize}]
+        if s.warmup_steps:
+            warm_up = LinearLR(optimizer, start_factor=1 / s.warmup_steps, total_iters=s.warmup_steps)
+            plans.append({"scheduler": warm_up, "interval": "step"})
+        return [optimizer], plans
 
     def _rate(self, step: int) -> float:
         """Learning rate of a step over the largest one."""

@@ -11,6 +11,7 @@ import logging
 import platform
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,22 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from hampred.baseline import make_baseline
-from hampred.config import TrainConfig
+from hampred.config import TrainConfig, load_config
 from hampred.data.dataset import Batches, LabelledGraph, label_graph
 from hampred.data.sample import HamiltonianSample
 from hampred.data.split import split_samples
 from hampred.data.statistics import block_statistics
-from hampred.data.store import Store, replacing
-from hampred.errors import HampredError
+from hampred.data.store import Store
+from hampred.errors import FailedError, HampredError
+from hampred.files import locked, replacing, require_writable
 from hampred.model_file import Model, load_model, save_model
 from hampred.nn.models import build_net
-from hampred.training.callbacks import AtomicCheckpoints, Ema, Progress, Report, silent
+from hampred.training.callbacks import AtomicCheckpoints, Ema, LastCheckpoint, MetricsFile, Progress, Report, silent
 from hampred.training.module import MONITOR, HamiltonianModule
 
 PARTS = ("train", "validation")
@@ -63,6 +67,8 @@ def read_data(config: TrainConfig) -> TrainingData:
     places = [(store, index) for store in stores for index in range(len(store))]
     molecules = [name for store in stores for name in store.molecules]
     keys = [key for store in stores for key in store.keys]
+    if len(set(keys)) < len(keys):
+        raise HampredError("data: the stores hold the same sample twice, which could train and test: leave one out.")
     parts = split_samples(molecules, **config.split.model_dump())
     basis = stores[0].basis
     for store in stores[1:]:
@@ -119,72 +125,90 @@ def train(config: TrainConfig, out: Path, report: Report = silent) -> Path:
     Raises:
         HampredError: Data, configuration or folder do not fit.
     """
-    resume = _claim(config, out)
+    finished, known = out / "model.safetensors", _require_own(config, out)
+    if known and finished.exists():
+        return finished
+    require_writable(out)
     if config.threads:
         torch.set_num_threads(config.threads)
+    trainer = _trainer(config, out, report)
     pl.seed_everything(config.seed, verbose=False)
     model, graphs = prepare(config, report)
     n_slots = model.net.decomposer.n_slots
     batches = Batches(graphs["train"], config.batch_size, n_slots, config.seed)
     validation = Batches(graphs["validation"], config.batch_size, n_slots, shuffle=False)
     n_steps = config.epochs * len(batches)
-    trainer = _trainer(config, out, report, n_steps)
     module = HamiltonianModule(model, config.loss, config.optimizer, n_steps)
-    start = time.monotonic()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), locked(out) if rank_zero_only.rank == 0 else nullcontext():
         warnings.filterwarnings("ignore", category=UserWarning, module="pytorch_lightning")
         warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
-        trainer.fit(module, batches, validation, ckpt_path=str(resume) if resume else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    if trainer.is_global_zero:
-        _finish(out, {"training_wall_s": round(time.monotonic() - start, 1), "n_steps": trainer.global_step})
-    return out / "model.safetensors"
+        if not known and trainer.is_global_zero:
+            with replacing(out / "config.yaml") as temporary:
+                temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        last = out / "checkpoints" / "last.ckpt"
+        start = time.monotonic()
+        trainer.fit(module, batches, validation, ckpt_path=str(last) if last.exists() else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        if trainer.is_global_zero:
+            _finish(out, {"training_wall_s": round(time.monotonic() - start, 1), "n_steps": trainer.global_step})
+    return finished
 
 
-def _claim(config: TrainConfig, out: Path) -> Path | None:
-    """Makes the folder of the run, or finds the checkpoint from which an earlier start of the same run goes on."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    path, last = out / "config.yaml", out / "checkpoints" / "last.ckpt"
-    if path.exists():
-        if yaml.safe_load(path.read_text()) != yaml.safe_load(text):
-            raise HampredError(
-                f"{out} holds a run with another configuration: choose another --out, or `hampred train {out}`."
-            )
-        return last if last.exists() else None
-    with replacing(path) as temporary:
-        temporary.write_text(text)
-    return None
+def _require_own(config: TrainConfig, out: Path) -> bool:
+    """Whether a folder holds an earlier start of the same run.
+
+    Raises:
+        HampredError: It holds another run.
+    """
+    known = (out / "config.yaml").exists()
+    if known and load_config(TrainConfig, out / "config.yaml") != config:
+        raise HampredError(
+            f"{out} holds a run with another configuration: choose another --out, or `hampred train {out}`."
+        )
+    if not known and ((out / "checkpoints").exists() or (out / "model.safetensors").exists()):
+        raise HampredError(f"{out} holds a model, but no config.yaml of its run: choose another --out.")
+    return known
 
 
-def _trainer(config: TrainConfig, out: Path, report: Report, n_steps: int) -> pl.Trainer:
+def _trainer(config: TrainConfig, out: Path, report: Report) -> pl.Trainer:
+    """Lightning's Trainer; nothing is written yet.
+
+    Raises:
+        HampredError: Flags that do not fit together or this machine.
+    """
     for name in ("lightning.pytorch", "pytorch_lightning", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    folder, every = out / "checkpoints", config.checkpoint_every_steps
+    folder = out / "checkpoints"
     callbacks: list[pl.Callback] = [
-        Progress(report, n_steps),
+        MetricsFile(out / "metrics.csv"),
+        Progress(report),
         ModelCheckpoint(folder, "best", monitor=MONITOR, enable_version_counter=False),
-        ModelCheckpoint(folder, "last", every_n_train_steps=every, enable_version_counter=False),
+        LastCheckpoint(folder / "last.ckpt", config.checkpoint_every_steps),
     ]
     if config.optimizer.ema_decay:
         callbacks.append(Ema(config.optimizer.ema_decay))
     if config.early_stopping:
-        callbacks.append(EarlyStopping(MONITOR, patience=config.early_stopping))
-    return pl.Trainer(
-        **config.trainer.model_dump(),
-        max_epochs=config.epochs,
-        check_val_every_n_epoch=_divisor(config.epochs, config.validate_every_epochs),
-        gradient_clip_val=config.optimizer.gradient_clip,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpoints()],
-        logger=[CSVLogger(out, name="", version=""), TensorBoardLogger(out, name="tensorboard", version="")],
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=50,
-        default_root_dir=out,
-    )
+        callbacks.append(EarlyStopping(MONITOR, patience=config.early_stopping, check_on_train_epoch_end=False))
+    try:
+        return pl.Trainer(
+            **config.trainer.model_dump(exclude={"precision"}),  # the network itself has it
+            max_epochs=config.epochs,
+            check_val_every_n_epoch=_divisor(config.epochs, config.validate_every_epochs),
+            gradient_clip_val=config.optimizer.gradient_clip,
+            callbacks=callbacks,
+            plugins=[AtomicCheckpoints()],
+            logger=TensorBoardLogger(out, name="tensorboard", version=""),
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=50,
+            default_root_dir=out,
+        )
+    except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
+        told = " ".join(f"{key}={value}" for key, value in config.trainer.model_dump(exclude_defaults=True).items())
+        raise HampredError(f"trainer: {told} does not work here: {error}") from error
 
 
 def _divisor(epochs: int, interval: int) -> int:
@@ -195,5 +219,8 @@ def _divisor(epochs: int, interval: int) -> int:
 def _finish(out: Path, notes: dict[str, Any]) -> None:
     """Makes the model file from the best checkpoint."""
     checkpoints = [out / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
-    best = load_model(next(path for path in checkpoints if path.exists()))
+    written = [path for path in checkpoints if path.exists()]
+    if not written:
+        raise FailedError(f"The run in {out} ended before its first checkpoint: give it more time (trainer.max_time).")
+    best = load_model(written[0])
     save_model(out / "model.safetensors", replace(best, provenance={**best.provenance, **notes}))

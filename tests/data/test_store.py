@@ -140,7 +140,7 @@ def test_every_flip_in_the_hamiltonians_is_found(path: Path, samples: list[Hamil
         path.write_bytes(damaged)
         with Store(path) as store:
             assert 1 in store.damaged()
-            with pytest.raises(HampredError, match="Sample 1 .* damaged"):
+            with pytest.raises(HampredError, match="damaged"):
                 store[1]
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from data_gen import supervisor
-from data_gen.folder import OutputFolder
 from data_gen.pipeline import generate, make_backend, make_plan
 from hampred.config import GenerateConfig, load_config
 from hampred.data.store import Store
 from hampred.errors import FailedError, HampredError
+from hampred.files import locked
 
 FAULTY = [sys.executable, str(Path(__file__).parent / "faulty_worker.py")]
 
@@ -133,7 +133,7 @@ def test_a_damaged_shard_is_computed_again(tmp_path):
 
 
 def test_two_generations_do_not_meet_in_one_folder(tmp_path):
-    with OutputFolder(tmp_path).locked(), pytest.raises(HampredError, match="Another generation runs"):
+    with locked(tmp_path), pytest.raises(HampredError, match="Another run works"):
         generate(config(), tmp_path)
 
 

@@ -42,7 +42,7 @@ def refused(capfd, tmp_path):
         ("2\n\nO 0 0 0\nO 0 0 0.1\n", "apart"),
         ("1\n\nO nan 0 0\n", "not finite"),
         ("1\n\nQq 0 0 0\n", "Qq"),
-        ("1\n\nS 0 0 0\n", "Element S is not in"),
+        ("1\n\nS 0 0 0\n", "does not know the element S"),
         ("2\n\nO 0 0 0\nH 0 0 0.97\n", "9 electrons"),
         ('3\nLattice="5 0 0 0 5 0 0 0 5"\n' + WATER[3:], "periodic"),
     ],

@@ -15,6 +15,9 @@ from hampred.basis import OrbitalBasis
 from hampred.errors import HampredError
 from hampred.nn.base import HamiltonianNet
 
+MAX_SIZE = 1024
+"""Largest width or number of layers: a file cannot ask for more memory than a machine has."""
+
 
 def architectures() -> dict[str, type[HamiltonianNet]]:
     """All installed architectures by name: the files of this folder, and entry points of ``hampred.models``."""
@@ -37,19 +40,31 @@ def build_net(name: str, basis: OrbitalBasis, settings: Mapping[str, Any]) -> Ha
         settings: Arguments of the architecture; those left out keep their defaults.
 
     Raises:
-        HampredError: Unknown architecture or argument.
+        HampredError: Unknown architecture or argument, or a value out of range.
     """
     known = architectures()
     if name not in known:
         raise HampredError(f"There is no network {name!r}: set net.name to one of {', '.join(sorted(known))}.")
-    arguments = [key for key in inspect.signature(known[name]).parameters if key != "basis"]
-    for key in settings:
+    parameters = inspect.signature(known[name]).parameters
+    arguments = [key for key in parameters if key != "basis"]
+    for key, value in settings.items():
         if key not in arguments:
             close = get_close_matches(key, arguments, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(arguments)}."
             raise HampredError(f"The network {name} has no setting net.{key}: {hint}")
+        _check_range(key, value, parameters[key].default)
     with _double_precision():
         return known[name](basis, **settings)
+
+
+def _check_range(key: str, value: object, default: object) -> None:
+    """Refuses a number that cannot be meant; what is allowed follows from the default of the setting."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(default, float) and not (number and 0 < float(value) < 1e6):
+        raise HampredError(f"net.{key}: give a positive number, not {value!r}.")
+    whole = type(default) is int or (default is None and value is not None)
+    if whole and not (type(value) is int and 0 <= value <= MAX_SIZE):
+        raise HampredError(f"net.{key}: give a whole number from 0 to {MAX_SIZE}, not {value!r}.")
 
 
 @contextmanager
