@@ -322,7 +322,8 @@ def _tell(model: type[Config], error: Mapping[str, Any]) -> str:
     short = reprlib.Repr()
     short.maxlevel = 2  # a value may be as deep as a hostile file makes it
     message = error["msg"].removeprefix("Value error, ")
-    quote = "; quote it, YAML reads No, Yes, On and Off as true or false" if isinstance(value, bool) else ""
+    quote = "; quote it" if error["type"] == "string_type" and value is not None else ""
+    quote = "; quote it, YAML reads No, Yes, On and Off as true or false" if isinstance(value, bool) else quote
     return f"{path}: {message[0].lower()}{message[1:]}, not {short.repr(value)}{quote}"
 
 

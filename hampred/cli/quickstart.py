@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from hampred.cli.evaluate import evaluate_into, print_evaluation
 from hampred.cli.generate import show_progress
 from hampred.cli.output import print_json
 from hampred.cli.progress import ProgressLine, duration
+
+if TYPE_CHECKING:
+    from hampred.config import TrainConfig
 
 N_ROTATIONS = 50
 
@@ -31,8 +34,9 @@ def quickstart(
 ) -> None:
     """Label water with PySCF, train, and evaluate on unseen geometries in unseen orientations; minutes on two cores."""
     start = time.monotonic()
+    settings = _training(out / "labels" / "labels.h5", n_labels, set_ or [])  # a misspelt key is told at once
     labels = _label(out / "labels", n_labels, workers)
-    model = _train(labels, out / "run", n_labels, set_ or [])
+    model = _train(settings, out / "run")
     typer.echo(f"3/3 evaluation: unseen geometries, {N_ROTATIONS} rotations and mirror images of some", err=True)
     result = evaluate_into(out, model, labels, "test", N_ROTATIONS)
     wall = time.monotonic() - start
@@ -59,13 +63,20 @@ def _label(out: Path, count: int, workers: int | None) -> Path:
         return generate(settings, out, workers, progress=lambda state: show_progress(line, state)).store
 
 
-def _train(labels: Path, out: Path, n_labels: int, overrides: list[str]) -> Path:
-    """Trains on four fifths of the labels; a twentieth validates, the rest is left to test."""
+def _training(labels: Path, n_labels: int, overrides: list[str]) -> "TrainConfig":
+    """Settings to train on four fifths of the labels; a twentieth validates, the rest is left to test."""
     from hampred.config import TrainConfig, load_config
+    from hampred.nn.models import require_settings
+
+    split = [f"split.train={4 * n_labels // 5}", f"split.validation={n_labels // 20}", "split.test=null"]
+    settings = load_config(TrainConfig, "train/water", [f"data=[{json.dumps(str(labels))}]", *split, *overrides])
+    require_settings(settings.net.name, settings.net.model_extra or {})
+    return settings
+
+
+def _train(settings: "TrainConfig", out: Path) -> Path:
     from hampred.training.run import train
 
     typer.echo(f"2/3 training: O(3)-equivariant network on ΔH = H − H0 → {out}", err=True)
-    split = [f"split.train={4 * n_labels // 5}", f"split.validation={n_labels // 20}", "split.test=null"]
-    settings = load_config(TrainConfig, "train/water", [f"data=[{json.dumps(str(labels))}]", *split, *overrides])
     with ProgressLine() as line:
         return train(settings, out, line.show)

@@ -34,7 +34,7 @@ from hampred.data.store import Store
 from hampred.errors import FailedError, HampredError
 from hampred.files import locked, replacing, require_writable
 from hampred.model_file import Model, load_model, save_model
-from hampred.nn.models import build_net
+from hampred.nn.models import build_net, require_settings
 from hampred.training.callbacks import AtomicCheckpoints, Ema, LastCheckpoint, MetricsFile, Progress, Report, silent
 from hampred.training.module import MONITOR, HamiltonianModule
 
@@ -86,6 +86,7 @@ def prepare(config: TrainConfig, report: Report = silent) -> tuple[Model, dict[s
     Raises:
         HampredError: Data or configuration do not fit.
     """
+    require_settings(config.net.name, config.net.model_extra or {})
     data = read_data(config)
     train = data.samples["train"]
     baseline = make_baseline(config.baseline, train[0].level)

@@ -40,6 +40,21 @@ def build_net(name: str, basis: OrbitalBasis, settings: Mapping[str, Any]) -> Ha
         settings: Arguments of the architecture; those left out keep their defaults.
 
     Raises:
+        HampredError: What `require_settings` refuses, or settings that do not fit the basis.
+    """
+    require_settings(name, settings)
+    with _double_precision():
+        return architectures()[name](basis, **settings)
+
+
+def require_settings(name: str, settings: Mapping[str, Any]) -> None:
+    """Checks a configuration of a network before any work is done.
+
+    Args:
+        name: One of `architectures`.
+        settings: Arguments of the architecture.
+
+    Raises:
         HampredError: Unknown architecture or argument, or a value out of range.
     """
     known = architectures()
@@ -53,8 +68,6 @@ def build_net(name: str, basis: OrbitalBasis, settings: Mapping[str, Any]) -> Ha
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(arguments)}."
             raise HampredError(f"The network {name} has no setting net.{key}: {hint}")
         _check_range(key, value, parameters[key].default)
-    with _double_precision():
-        return known[name](basis, **settings)
 
 
 def _check_range(key: str, value: object, default: object) -> None:
