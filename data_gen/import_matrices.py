@@ -1,5 +1,7 @@
 """A store from matrices that were computed elsewhere: npz files, or one flat ragged HDF5 file."""
 
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,26 +100,33 @@ def _rows(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 def _read_npz(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
             data = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise HampredError(
             f"{path} is not a plain npz file ({error}): write it with numpy.savez, without objects."
         ) from error
     missing = [name for name in ("numbers", "positions", "fock") if name not in data]
     if missing:
         raise HampredError(f"{path} lacks {', '.join(missing)}: it needs numbers, positions (Å) and fock (Hartree).")
-    return {
-        "where": str(path),
-        "numbers": data["numbers"],
-        "positions": data["positions"],
-        "fock": data["fock"],
-        "charge": int(data.get("charge", 0)),
-        "energy": float(data.get("energy", np.nan)),
-        "dipole": np.asarray(data.get("dipole", np.full(3, np.nan)), dtype=float),
-        "cycles": int(data.get("cycles", 0)),
-        "molecule": str(data["molecule"]) if "molecule" in data else None,
-    }
+    if wrong := [name for name in data if name != "molecule" and data[name].dtype.kind not in "iuf"]:
+        raise HampredError(f"{path}: {', '.join(wrong)} must hold real numbers: correct it.")
+    try:
+        return {
+            "where": str(path),
+            "numbers": data["numbers"],
+            "positions": data["positions"],
+            "fock": data["fock"],
+            "charge": int(data.get("charge", 0)),
+            "energy": float(data.get("energy", np.nan)),
+            "dipole": np.asarray(data.get("dipole", np.full(3, np.nan)), dtype=float).reshape(3),
+            "cycles": int(data.get("cycles", 0)),
+            "molecule": str(data["molecule"]) if "molecule" in data else None,
+        }
+    except (ValueError, TypeError) as error:
+        raise HampredError(
+            f"{path}: charge, energy and cycles must be single numbers and dipole three ({error}): correct it."
+        ) from error
 
 
 def _open(path: Path) -> h5py.File:

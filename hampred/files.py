@@ -1,5 +1,6 @@
 """Output folders, and files that appear under their name only when they are complete."""
 
+import errno
 import os
 import socket
 import tempfile
@@ -48,7 +49,8 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             os.close(folder)
     except OSError as error:
-        raise HampredError(f"Cannot write {path}: {error.strerror or error}. Choose another output folder.") from error
+        hint = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "Choose"
+        raise HampredError(f"Cannot write {path}: {error.strerror or error}. {hint} another output folder.") from error
     finally:
         if temporary is not None:
             with suppress(FileNotFoundError):

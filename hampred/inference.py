@@ -191,8 +191,12 @@ def load(path: Path | str, dtype: str = "float64", device: str = "cpu") -> Predi
         device: Where the network runs, as torch names it.
 
     Raises:
-        HampredError: No model there, or it cannot be read.
+        HampredError: No model there, it cannot be read, or there is no such precision or device.
     """
     if dtype not in PRECISIONS:
         raise HampredError(f"There is no precision {dtype!r}: choose one of {', '.join(PRECISIONS)}.")
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise HampredError(f"There is no device {device!r} on this machine: use cpu.") from error
     return Predictor(load_model(path), PRECISIONS[dtype], device)

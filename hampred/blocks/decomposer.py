@@ -124,7 +124,7 @@ class BlockDecomposer:
         index = torch.from_numpy(np.stack([np.concatenate(rows), np.concatenate(columns)]))
         shape = (row, self.n_slots**2)
         matrix = torch.sparse_coo_tensor(index, torch.from_numpy(np.concatenate(values)), shape, check_invariants=True)
-        return o3.Irreps(irreps), shells, matrix.coalesce()
+        return o3.Irreps(irreps), shells, matrix.coalesce()  # pyright: ignore[reportReturnType] (a type of e3nn)
 
     def decompose(self, blocks: Tensor, onsite: bool = False) -> Tensor:
         """Coefficients of padded blocks.

@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -82,9 +82,13 @@ def _quieten() -> None:
 
 def _run(words: list[str]) -> int:
     """Parses and runs a verb; gives the exit code that it asked for."""
-    command: Callable[..., object] = typer.main.get_command(app)
-    code = command(args=words, prog_name="hampred", standalone_mode=False)
-    return code if isinstance(code, int) else OK
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("hampred", words) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return OK
 
 
 def _explain(error: BaseException) -> tuple[str, int]:
@@ -96,7 +100,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # of the command-line parser
         return _explain_usage(error)
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
-        return "interrupted.", INTERRUPTED
+        return str(error) or "interrupted.", INTERRUPTED
     if isinstance(error, MemoryError):
         return "out of memory: use fewer workers, smaller batches or smaller structures.", FAILED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

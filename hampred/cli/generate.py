@@ -1,15 +1,13 @@
 """`hampred generate`: DFT labels."""
 
 import json
-import shlex
-import signal
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hampred.cli.output import resumable
 from hampred.cli.progress import ProgressLine, duration
 
 if TYPE_CHECKING:
@@ -46,21 +44,9 @@ def generate(
         plan = pipeline.make_plan(settings, pipeline.make_backend(settings))
         _tell_plan(plan, settings, workers, as_json)
         return
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with ProgressLine() as line:
-            summary = pipeline.generate(settings, out, workers, scheduler, partial(show_progress, line))
-    except KeyboardInterrupt:
-        command = shlex.join(["hampred", *sys.argv[1:]])
-        typer.echo(f"interrupted: every finished label is kept in {out}; resume with: {command}", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    with resumable(out), ProgressLine() as line:
+        summary = pipeline.generate(settings, out, workers, scheduler, partial(show_progress, line))
     _tell_summary(summary, as_json)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def show_progress(line: ProgressLine, progress: "Progress") -> None:

@@ -1,11 +1,33 @@
-"""Output of the verbs: folders that can be written, JSON, tables."""
+"""Output of the verbs: JSON, tables, and how to go on after an interrupt."""
 
 import json
-from collections.abc import Iterable, Sequence
+import shlex
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Ends work that was interrupted (by SIGTERM too) with a line that says where it is kept and how to go on."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["hampred", *sys.argv[1:]])
+        told = f"interrupted: all that is finished is kept in {out}; resume with: {command}"
+        raise KeyboardInterrupt(told) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -45,7 +67,14 @@ def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str | f
         table.add_column(Text(name), justify="left" if texts else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell if isinstance(cell, str) else number(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    console.on_broken_pipe = _broken_pipe
+    console.print(table)
+
+
+def _broken_pipe() -> None:
+    """Rich would exit with 1 where the reader of the output has gone."""
+    raise BrokenPipeError
 
 
 def number(value: float | None) -> str:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from hampred.inference import Prediction
 
 
+SHOWN = 40
+"""Structures in the table that is printed."""
+
+
 class Format(StrEnum):
     """Files that are written for each structure."""
 
@@ -73,8 +77,9 @@ def predict(
         return
     columns = ("name", "formula", "homo_eV", "lumo_eV", "gap_eV", "dipole_D")
     head = ("structure", "formula", "HOMO / eV", "LUMO / eV", "gap / eV", "dipole / D")
-    print_table("", head, [[result[column] for column in columns] for result in results])
-    typer.echo(f"{len(results)} structures: matrices and summary.json in {out}")
+    print_table("", head, [[result[column] for column in columns] for result in results[:SHOWN]])
+    more = f"… and {len(results) - SHOWN} more, all of them in summary.json\n" if len(results) > SHOWN else ""
+    typer.echo(f"{more}{len(results)} structures: matrices and summary.json in {out}")
 
 
 def _read(paths: Sequence[Path]) -> "dict[str, Atoms]":

@@ -9,7 +9,7 @@ import typer
 
 from hampred.cli.evaluate import evaluate_into, print_evaluation
 from hampred.cli.generate import show_progress
-from hampred.cli.output import print_json
+from hampred.cli.output import print_json, resumable
 from hampred.cli.progress import ProgressLine, duration
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ def quickstart(
     """Label water with PySCF, train, and evaluate on unseen geometries in unseen orientations; minutes on two cores."""
     start = time.monotonic()
     settings = _training(out / "labels" / "labels.h5", n_labels, set_ or [])  # a misspelt key is told at once
-    labels = _label(out / "labels", n_labels, workers)
-    model = _train(settings, out / "run")
-    typer.echo(f"3/3 evaluation: unseen geometries, {N_ROTATIONS} rotations and mirror images of some", err=True)
-    result = evaluate_into(out, model, labels, "test", N_ROTATIONS)
+    with resumable(out):
+        labels = _label(out / "labels", n_labels, workers)
+        model = _train(settings, out / "run")
+        typer.echo(f"3/3 evaluation: unseen geometries, {N_ROTATIONS} rotations and mirror images of some", err=True)
+        result = evaluate_into(out, model, labels, "test", N_ROTATIONS)
     wall = time.monotonic() - start
     if as_json:
         print_json({"model": str(model), "wall_s": round(wall, 1), **result.to_dict()})

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hampred.cli.output import resumable
 from hampred.cli.progress import ProgressLine
+from hampred.errors import HampredError
 
 if TYPE_CHECKING:
     from hampred.config import TrainConfig
@@ -33,8 +35,10 @@ def train(
     else:
         from hampred.training import run
 
-        with ProgressLine() as line:
+        with resumable(folder), ProgressLine() as line:
             model = run.train(settings, folder, line.show)
+        if not run.is_first_process():
+            return
         told = {"model": str(model), **_last_validation(folder / "metrics.csv")}
     if as_json:
         typer.echo(json.dumps(told))
@@ -47,6 +51,8 @@ def _settings(config: str, overrides: list[str], out: Path | None) -> "tuple[Tra
     from hampred.config import TrainConfig, load_config, read_run
 
     if Path(config).is_dir():
+        if out is not None and out.resolve() != Path(config).resolve():
+            raise HampredError("A run goes on in its own folder: leave out --out, or give its config.yaml.")
         return read_run(Path(config), overrides), Path(config)
     return load_config(TrainConfig, config, overrides), out or Path("runs") / Path(config).stem
 

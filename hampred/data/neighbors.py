@@ -25,5 +25,6 @@ def neighbor_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, NDA
     pairs = np.stack([first, second], axis=1).astype(np.int64)
     order = np.lexsort(np.concatenate([shifts[:, ::-1], pairs[:, ::-1]], axis=1).T)
     pairs, shifts = pairs[order], shifts[order]
-    vectors = atoms.positions[pairs[:, 1]] + shifts @ atoms.cell.array - atoms.positions[pairs[:, 0]]
+    positions: NDArray[np.float64] = atoms.positions
+    vectors: NDArray[np.float64] = positions[pairs[:, 1]] + shifts @ atoms.cell.array - positions[pairs[:, 0]]
     return pairs, shifts, vectors

@@ -25,6 +25,9 @@ def envelope(distance: Tensor, cutoff: float) -> Tensor:
 class RadialBasis(nn.Module):
     """Bernstein polynomials of exp(−r/a): smooth, dense at short distances (Unke et al., PhiSNet, 2021)."""
 
+    order: Tensor
+    log_binomial: Tensor
+
     def __init__(self, n_radial: int, length: float = 1.0) -> None:
         """Builds the basis.
 

@@ -1,6 +1,7 @@
 """What watches a run: averaged weights, atomic checkpoints, the log, progress."""
 
 import csv
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from hampred.errors import HampredError
 from hampred.files import replacing
 
 Report = Callable[[str, int, int, float | None, str], None]
@@ -35,8 +37,10 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Writes beside the final path, then renames."""
+        content = io.BytesIO()  # of a full disk, torch's own writer tells nothing that could be told to the user
+        torch.save(checkpoint, content)
         with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+            temporary.write_bytes(content.getbuffer())
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """Reads numbers and plain types only, whatever is asked."""
@@ -109,11 +113,19 @@ class MetricsFile(Callback):
             writer.writeheader()
             writer.writerows([*earlier, row])
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Finds out whether the rows of an earlier start can be read."""
+        self._rows()
+
     def _rows(self) -> list[dict[str, str]]:
         if not self.path.exists():
             return []
-        with self.path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        try:
+            with self.path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+            return sorted(rows, key=lambda row: int(row["step"]))
+        except (csv.Error, KeyError, TypeError, ValueError) as error:
+            raise HampredError(f"{self.path} is damaged ({error}): remove it.") from error
 
 
 class Progress(Callback):

@@ -44,7 +44,8 @@ class HamiltonianModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Tells the loader the number of the epoch: Lightning restores its state within an epoch only."""
-        self.trainer.train_dataloader.set_epoch(self.current_epoch)
+        batches: Any = self.trainer.train_dataloader
+        batches.set_epoch(self.current_epoch)
 
     def training_step(self, batch: LabelledGraph, batch_index: int) -> Tensor:
         """Loss of a batch, mE_h."""

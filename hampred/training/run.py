@@ -130,6 +130,7 @@ def train(config: TrainConfig, out: Path, report: Report = silent) -> Path:
     if known and finished.exists():
         return finished
     require_writable(out)
+    resume = _checkpoint(out / "checkpoints" / "last.ckpt")
     if config.threads:
         torch.set_num_threads(config.threads)
     trainer = _trainer(config, out, report)
@@ -140,20 +141,28 @@ def train(config: TrainConfig, out: Path, report: Report = silent) -> Path:
     validation = Batches(graphs["validation"], config.batch_size, n_slots, shuffle=False)
     n_steps = config.epochs * len(batches)
     module = HamiltonianModule(model, config.loss, config.optimizer, n_steps)
-    with warnings.catch_warnings(), locked(out) if rank_zero_only.rank == 0 else nullcontext():
+    with warnings.catch_warnings(), locked(out) if is_first_process() else nullcontext():
         warnings.filterwarnings("ignore", category=UserWarning, module="pytorch_lightning")
         warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
         if not known and trainer.is_global_zero:
             with replacing(out / "config.yaml") as temporary:
                 temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        last = out / "checkpoints" / "last.ckpt"
         start = time.monotonic()
-        trainer.fit(module, batches, validation, ckpt_path=str(last) if last.exists() else None)
+        try:
+            trainer.fit(module, batches, validation, ckpt_path=resume)
+        except SystemExit:  # how Lightning ends after a signal
+            if not trainer.interrupted:
+                raise
         if trainer.interrupted:
             raise KeyboardInterrupt
         if trainer.is_global_zero:
             _finish(out, {"training_wall_s": round(time.monotonic() - start, 1), "n_steps": trainer.global_step})
     return finished
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process of a run, or the first of a distributed one, which alone writes and tells."""
+    return rank_zero_only.rank == 0
 
 
 def _require_own(config: TrainConfig, out: Path) -> bool:
@@ -170,6 +179,21 @@ def _require_own(config: TrainConfig, out: Path) -> bool:
     if not known and ((out / "checkpoints").exists() or (out / "model.safetensors").exists()):
         raise HampredError(f"{out} holds a model, but no config.yaml of its run: choose another --out.")
     return known
+
+
+def _checkpoint(path: Path) -> str | None:
+    """The checkpoint from which the run goes on, if there is one.
+
+    Raises:
+        HampredError: It cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        load_model(path)
+    except HampredError as error:
+        raise HampredError(f"The run cannot go on: {error} Without {path.name} it starts again.") from error
+    return str(path)
 
 
 def _trainer(config: TrainConfig, out: Path, report: Report) -> pl.Trainer:

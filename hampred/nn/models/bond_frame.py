@@ -65,6 +65,8 @@ class NeighborDensity(nn.Module):
 class BondConvolution(nn.Module):
     """Two O(2) linear maps with a gate between, acting in the frame of a bond on what its two atoms bring."""
 
+    spread: Tensor
+
     def __init__(
         self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int], radial: dict[str, int]
     ) -> None:
@@ -308,7 +310,7 @@ class BondFrameNet(HamiltonianNet):
                     continue
                 irreps = o3.Irreps([(part.shape[-1], (l, sign * (-1) ** l)) for l in range(self.lmax + 1)])
                 rows = [part[:, l * l : (l + 1) ** 2].transpose(1, 2).flatten(1) for l in range(self.lmax + 1)]
-                yield irreps, torch.cat(rows, dim=1)
+                yield irreps, torch.cat(rows, dim=1)  # pyright: ignore[reportReturnType] (a type of e3nn)
 
     def raw_coefficients(self, graph: HamiltonianGraph) -> BlockCoefficients:
         """Coefficients of order one."""
