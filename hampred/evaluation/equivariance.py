@@ -9,7 +9,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from hampred.electronic.state import ElectronicState
-from hampred.evaluation.spectrum import METRICS, Electronic, compare, finite
+from hampred.evaluation.spectrum import METRICS, compare, finite
 from hampred.harmonics import random_rotation
 
 Array = NDArray[np.float64]
@@ -85,7 +85,7 @@ def rotations(count: int, seed: int) -> list[Array]:
 def rotation_test(
     predictor: Predicts,
     labels: Sequence[ElectronicState],
-    predictions: Sequence[Electronic],
+    predictions: Sequence[ElectronicState],
     count: int,
     seed: int = 0,
     report: Callable[[int], None] = lambda done: None,

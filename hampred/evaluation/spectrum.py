@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from hampred.basis import LETTERS, BasisLayout
 from hampred.electronic.orbitals import orbital_similarities
+from hampred.electronic.state import ElectronicState
 from hampred.units import DEBYE, MICRO_HARTREE, MILLI_EV
 
 Array = NDArray[np.float64]
@@ -37,34 +37,7 @@ HARTREE_METRICS = ("H_mae_uEh", "H_onsite_mae_uEh", "H_offsite_mae_uEh")
 """Metrics that a label noise in the elements of H bounds from below."""
 
 
-class Electronic(Protocol):
-    """What is compared: an `ElectronicState` or a `Prediction`."""
-
-    @property
-    def hamiltonian(self) -> Array: ...
-    @property
-    def overlap(self) -> Array: ...
-    @property
-    def layout(self) -> BasisLayout: ...
-    @property
-    def n_occupied(self) -> int: ...
-    @property
-    def orbital_energies(self) -> Array: ...
-    @property
-    def orbital_coefficients(self) -> Array: ...
-    @property
-    def homo(self) -> float: ...
-    @property
-    def lumo(self) -> float: ...
-    @property
-    def gap(self) -> float: ...
-    @property
-    def density_matrix(self) -> Array: ...
-    @property
-    def dipole(self) -> Array: ...
-
-
-def compare(found: Electronic, label: Electronic) -> dict[str, float]:
+def compare(found: ElectronicState, label: ElectronicState) -> dict[str, float]:
     """Every metric of `METRICS` for one molecule.
 
     Args:

@@ -95,7 +95,7 @@ class HamiltonianModule(pl.LightningModule):
         if s.schedule != "plateau":
             return [optimizer], [{"scheduler": LambdaLR(optimizer, self._rate), "interval": "step"}]
         # Lightning keeps the state of the rule, but does not step it: it would at epochs without a validation too
-        rule = ReduceLROnPlateau(optimizer, factor=0.5, patience=5, min_lr=1e-3 * s.learning_rate)
+        rule = ReduceLROnPlateau(optimizer, factor=0.5, patience=5, min_lr=1e-3 * s.learning_rate, eps=0.0)
         plans = [{"scheduler": rule, "monitor": MONITOR, "interval": "epoch", "frequency": sys.maxsize}]
         if s.warmup_steps:
             warm_up = LinearLR(optimizer, start_factor=1 / s.warmup_steps, total_iters=s.warmup_steps)

@@ -30,3 +30,23 @@ def test_scaled_coefficients_have_unit_width(label_store):
         width = part.square().mean().sqrt()
         assert torch.isclose(width, statistics.onsite_width[oxygen, k]) or width < 1e-5
         start += dimension
+
+
+def test_width_of_pairs_is_the_root_mean_square(label_store):
+    """The widths of all irreps of a pair of elements add up to the norm of its blocks: decomposition is orthogonal."""
+    with Store(label_store) as store:
+        baseline, decomposer = make_baseline("sap", store.level), BlockDecomposer(store.basis)
+        labels = [label_graph(sample, baseline, decomposer, 6.0, 12.0) for sample in store]
+    statistics = block_statistics(((x.graph, x.onsite, x.offsite) for x in labels), decomposer)
+    dimension = torch.tensor([ir.dim for mul, ir in decomposer.irreps_offsite for _ in range(mul)])
+    power = (statistics.offsite_width**2 * dimension).sum(-1)
+    hydrogen, oxygen = (int(decomposer.element_index[z]) for z in (1, 8))
+    for a, b, z_a, z_b in ((hydrogen, oxygen, 1, 8), (oxygen, oxygen, 8, 8)):
+        total, count = 0.0, 0
+        for label in labels:
+            numbers = label.graph.numbers[label.graph.pairs]
+            mine = (numbers == torch.tensor([z_a, z_b])).all(1)
+            pair_of_value = label.graph.offsite_values // decomposer.n_slots**2
+            total += float(label.offsite[mine[pair_of_value]].double().square().sum())
+            count += int(mine.sum())
+        assert count and torch.isclose(power[a, b], torch.tensor(total / count, dtype=torch.float64), rtol=1e-4)

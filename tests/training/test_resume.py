@@ -106,7 +106,10 @@ def test_killed_process(train_settings, whole, tmp_path):
 def test_finished_run_is_left_alone(whole):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
     steps = []
-    model = train(load_config(TrainConfig, yaml.safe_load((whole / "config.yaml").read_text())), whole,
-                  lambda label, done, *rest: steps.append(done))
+    model = train(
+        load_config(TrainConfig, yaml.safe_load((whole / "config.yaml").read_text())),
+        whole,
+        lambda label, done, *rest: steps.append(done),
+    )
     assert model == whole / "model.safetensors" and not steps
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before

@@ -79,18 +79,13 @@ def test_average_of_the_weights(train_settings, tmp_path):
     assert any(not torch.equal(first[name], second[name]) for name in first)
     for name, average in states[1]["state_dict"].items():
         torch.testing.assert_close(average, 0.8 * first[name] + 0.2 * second[name], msg=name)
-    assert torch.equal(load_model(tmp_path).net.state_dict()["start.weight"].float(), average_of(states[1]))
-
-
-def average_of(state):
-    return state["state_dict"]["net.start.weight"]
 
 
 def test_plateau_halves_the_rate_by_validations(trained):
     """Errors that stay the same halve the rate at the seventh validation: the first one counts as the best."""
-    optimizer = {"schedule": "plateau", "learning_rate": 1e-7, "warmup_steps": 3, "ema_decay": 0}
+    optimizer = {"schedule": "plateau", "learning_rate": 1e-12, "warmup_steps": 3, "ema_decay": 0}
     table = rows(trained(optimizer=optimizer, epochs=18, validate_every_epochs=2))
-    rates = [row["learning_rate"] / 1e-7 for row in table]
+    rates = [row["learning_rate"] / 1e-12 for row in table]
     assert rates == pytest.approx([1] * 6 + [0.5] * 3, rel=1e-6)
 
 

@@ -21,7 +21,7 @@ def learning_curve(evaluation: Evaluation) -> str:
             for colour, (name, line) in zip(PALETTE, lines.items()):
                 mark = "." if len(line) < 60 else ""
                 one.plot(line[:, 0], line[:, 1], label=name, color=colour, linewidth=1.3, marker=mark)
-            unit = "loss (dimensionless)" if title == "loss" else "error, unit in the name"
+            unit = "loss / mE$_h$" if title == "loss" else "error, unit in the name"
             one.set(yscale="log", xlabel="training step", ylabel=unit)
             one.legend(fontsize=8)
 
