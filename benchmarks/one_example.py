@@ -39,7 +39,7 @@ from hampred.baseline import Baseline, make_baseline
 from hampred.config import LevelConfig
 from hampred.data.dataset import label_graph
 from hampred.data.sample import HamiltonianSample
-from hampred.data.statistics import block_statistics
+from hampred.data.statistics import all_statistics
 from hampred.harmonics import random_rotation
 from hampred.inference import Predictor
 from hampred.interop.pyscf import build_mole
@@ -106,8 +106,8 @@ def train_hampred(sample: HamiltonianSample, baseline: Baseline, size: Size) -> 
     torch.manual_seed(0)
     natural, unnatural = size.channels
     net = build_net("bond_frame", sample.basis, {"natural": natural, "unnatural": unnatural})
-    label = label_graph(sample, baseline, net.decomposer, net.cutoff, net.pair_cutoff)
-    net.set_statistics(block_statistics([(label.graph, label.onsite, label.offsite)], net.decomposer))
+    label = label_graph(sample, baseline, net.decomposer, net.cutoff, net.pair_cutoff, net.inputs)
+    net.set_statistics(*all_statistics([(label.graph, label.onsite, label.offsite)], net.decomposer))
     loss_function = HamiltonianLoss(elements=1.0, orbitals=0.0)
     optimizer, scheduler = adamw(net, 4e-3, size.net_steps)
     for step in range(size.net_steps):
@@ -181,6 +181,9 @@ class Orientations:
 
 class Perceptron(nn.Module):
     """Three hidden layers; inputs and outputs are scaled by the training data, elements that never change are exact."""
+
+    shift: Tensor
+    scale: Tensor
 
     def __init__(self, data: Orientations, n_parameters: int):
         super().__init__()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, build_graph
+from hampred.data.inputs import input_values
 from hampred.data.sample import LevelOfTheory
 from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
@@ -27,6 +28,9 @@ PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 PAIRS_PER_BATCH = 2000
 """Blocks that go through the network at once; keeps memory flat however many structures there are."""
+
+ELEMENTS_PER_BATCH = 16_000_000
+"""Elements of the padded matrices of a batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +57,15 @@ class Prediction(ElectronicState):
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    """A structure that waits for its batch: its graph, and the blocks that its prediction will fill."""
+    """A structure that waits for its batch: its graph, the blocks that its prediction will fill, H0 and S."""
 
     atoms: Atoms
     charge: int
     graph: HamiltonianGraph
     skeleton: BlockMatrix
+    baseline: Array
+    overlap: Array
+    n_occupied: int
 
 
 class Predictor:
@@ -71,10 +78,16 @@ class Predictor:
     """
 
     def __init__(self, model: Model, dtype: torch.dtype = torch.float64, device: str = "cpu") -> None:
-        """Takes a model; see `load`."""
+        """Takes a model; see `load`.
+
+        Raises:
+            HampredError: PySCF has another definition of the basis here.
+        """
         self.model, self.dtype, self.device = model, dtype, torch.device(device)
         self.header = model.header()
         self._net = model.net.to(device=self.device, dtype=dtype).eval()
+        here = OrbitalBasis.from_name(self.level.basis, list(self.basis.elements))
+        self.basis.require_compatible(here, "the model", "PySCF here")
 
     @property
     def basis(self) -> OrbitalBasis:
@@ -141,15 +154,14 @@ class Predictor:
         """Predicts structures one after the other while computing them in batches; see `predict`."""
         iterator = iter(structures)
         waiting: list[_Waiting] = []
-        n_pairs = 0
+        n_pairs, largest = 0, 0
         for atoms in iterator:
-            own_charge = self.check(atoms, charge)
-            graph, skeleton = build_graph(atoms, self._net.decomposer, self._net.cutoff, self._net.pair_cutoff)
-            waiting.append(_Waiting(atoms, own_charge, graph, skeleton))
-            n_pairs += len(graph.pairs) + len(graph.numbers)
-            if n_pairs >= PAIRS_PER_BATCH:
+            waiting.append(self._prepared(atoms, self.check(atoms, charge)))
+            n_pairs += len(waiting[-1].graph.pairs) + len(atoms)
+            largest = max(largest, waiting[-1].skeleton.layout.n_orbitals)
+            if n_pairs >= PAIRS_PER_BATCH or len(waiting) * largest**2 >= ELEMENTS_PER_BATCH:
                 yield from self._predict_batch(waiting)
-                waiting, n_pairs = [], 0
+                waiting, n_pairs, largest = [], 0, 0
         if waiting:
             yield from self._predict_batch(waiting)
 
@@ -162,24 +174,27 @@ class Predictor:
         counts = joined.counts.cpu()
         values = zip(onsite.split(counts[:, 2].tolist()), offsite.split(counts[:, 3].tolist()))
         for w, parts in zip(batch, values):
-            yield self._prediction(w.atoms, w.charge, replace(w.skeleton, values=torch.cat(parts).numpy()))
+            correction = replace(w.skeleton, values=torch.cat(parts).numpy())
+            yield Prediction(
+                atoms=w.atoms,
+                layout=correction.layout,
+                hamiltonian=w.baseline + correction.to_dense(),
+                overlap=w.overlap,
+                n_occupied=w.n_occupied,
+                charge=w.charge,
+                level=self.level,
+                baseline_hamiltonian=w.baseline,
+            )
 
-    def _prediction(self, atoms: Atoms, charge: int, correction: BlockMatrix) -> Prediction:
+    def _prepared(self, atoms: Atoms, charge: int) -> _Waiting:
+        net = self._net
+        graph, skeleton = build_graph(atoms, net.decomposer, net.cutoff, net.pair_cutoff)
         mole = build_mole(atoms, self.level.basis, charge)
-        layout = correction.layout
-        layout.basis.require_compatible(OrbitalBasis.from_mole(mole, self.level.basis), "the model", "PySCF here")
         with threads_for(mole):
-            baseline, s = self.model.baseline.hamiltonian(mole), overlap(mole)
-        return Prediction(
-            atoms=atoms,
-            layout=layout,
-            hamiltonian=baseline + correction.to_dense(),
-            overlap=s,
-            n_occupied=mole.nelectron // 2,
-            charge=charge,
-            level=self.level,
-            baseline_hamiltonian=baseline,
-        )
+            h0, s = self.model.baseline.hamiltonian(mole), overlap(mole)
+        if net.inputs:
+            graph = graph.with_inputs(input_values(net.inputs, skeleton, h0, s, mole.nelectron))
+        return _Waiting(atoms, charge, graph, skeleton, h0, s, mole.nelectron // 2)
 
 
 def load(path: Path | str, dtype: str = "float64", device: str = "cpu") -> Predictor:

@@ -24,7 +24,7 @@ from hampred.nn.base import HamiltonianNet
 from hampred.nn.models import build_net
 
 FORMAT = "hampred-model"
-VERSION = 1
+VERSION = 2
 HEADER_KEY = "hampred"
 """Where the header stands, in the metadata of safetensors and in a checkpoint of Lightning."""
 
@@ -140,6 +140,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise HampredError(not_ours)
     if isinstance(header.get("version"), int) and header["version"] > VERSION:
         raise HampredError(f"{path} has format {header['version']}, newer than {VERSION}: update hampred.")
+    if isinstance(header.get("version"), int) and header["version"] < VERSION:
+        raise HampredError(f"{path} has format {header['version']}, older than {VERSION}: train the model again.")
     for name, kind in HEADER.items():
         if not isinstance(header.get(name), kind):
             raise HampredError(f"The model {path} is damaged (its header has no {name}): train or copy it again.")

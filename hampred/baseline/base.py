@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from hampred.baseline.core import Core
 from hampred.baseline.fitted_sap import FittedSap
@@ -15,6 +16,7 @@ from hampred.baseline.sap import Sap
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.errors import HampredError
+from hampred.interop.local_integrals import LocalIntegrals
 
 Array = NDArray[np.float64]
 
@@ -106,6 +108,20 @@ class Baseline(Protocol):
 
         Returns:
             Symmetric matrix [n_orbitals, n_orbitals] in AO order, Hartree.
+        """
+        ...
+
+    def local_hamiltonian(self, integrals: LocalIntegrals) -> csr_array:
+        """H0 at linear cost.
+
+        Args:
+            integrals: The integrals of the molecule.
+
+        Returns:
+            Symmetric sparse matrix [n_orbitals, n_orbitals] in AO order, Hartree.
+
+        Raises:
+            HampredError: This H0 is not short-ranged.
         """
         ...
 

@@ -6,8 +6,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from hampred.errors import HampredError
+from hampred.interop.local_integrals import LocalIntegrals
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,17 @@ class Minao:
             field = field.density_fit(auxbasis=self.auxbasis)
         field.grids.level = self.grid_level
         return np.asarray(field.get_fock(dm=field.get_init_guess(key="minao")), dtype=np.float64)
+
+    def local_hamiltonian(self, integrals: LocalIntegrals) -> csr_array:
+        """There is none.
+
+        Raises:
+            HampredError: Always.
+        """
+        raise HampredError(
+            f"The baseline {self.name} has a Coulomb potential, which reaches over the whole molecule: "
+            "for large molecules train with fitted_sap, sap or none."
+        )
 
     def fit(self, samples: Iterable[Any]) -> None:
         """There is nothing to fit."""

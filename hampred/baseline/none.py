@@ -5,6 +5,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from hampred.interop.local_integrals import LocalIntegrals
 
 
 class Zero:
@@ -21,6 +24,10 @@ class Zero:
     def hamiltonian(self, mole: Any) -> NDArray[np.float64]:
         """Zeros [n_orbitals, n_orbitals]."""
         return np.zeros((mole.nao, mole.nao))
+
+    def local_hamiltonian(self, integrals: LocalIntegrals) -> csr_array:
+        """No elements [n_orbitals, n_orbitals]."""
+        return csr_array((integrals.mole.nao, integrals.mole.nao))
 
     def fit(self, samples: Iterable[Any]) -> None:
         """There is nothing to fit."""

@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.sparse import csr_array
 
 from hampred.baseline.core import Core
 from hampred.baseline.gaussians import CHARGE, SphericalGaussians
 from hampred.errors import HampredError
+from hampred.interop.local_integrals import LocalIntegrals, ScreenedNucleus
 
 Array = NDArray[np.float64]
 
@@ -26,33 +28,47 @@ class Sap(Core):
 
     name: ClassVar[str] = "sap"
 
+    def screening_charges(self, symbol: str, n_electrons: int) -> tuple[Array, Array]:
+        """The charges that screen the nucleus of an element.
+
+        Args:
+            symbol: Chemical symbol.
+            n_electrons: Electrons of the neutral atom that no effective core potential replaces.
+
+        Returns:
+            Exponents (Bohr⁻²) and charges (e) of Gaussians; the charges add up to `n_electrons`.
+
+        Raises:
+            HampredError: There is no atomic potential for the element.
+        """
+        return published_charges(symbol, n_electrons)
+
     def hamiltonian(self, mole: Any) -> Array:
         """Core Hamiltonian and screening [n_orbitals, n_orbitals], Hartree."""
-        return super().hamiltonian(mole) + screening(mole).summed(mole, CHARGE)
+        return super().hamiltonian(mole) + self.screening(mole).summed(mole, CHARGE)
 
+    def local_hamiltonian(self, integrals: LocalIntegrals) -> csr_array:
+        """The same at linear cost, a sparse matrix: nuclei and screening cancel at a distance.
 
-def screening(mole: Any) -> SphericalGaussians:
-    """The screening charge of each atom of a molecule, positive where electrons repel.
+        Raises:
+            HampredError: There is no atomic potential for an element, or it has an effective core potential.
+        """
+        mole = integrals.mole
+        symbols = {z: symbol for symbol, z in zip(map(mole.atom_pure_symbol, range(mole.natm)), integrals.numbers)}
+        potentials = {int(z): self.screening_charges(symbol, int(z)) for z, symbol in symbols.items()}
+        return integrals.hamiltonian({z: ScreenedNucleus(*table) for z, table in potentials.items()})
 
-    Raises:
-        HampredError: There is no atomic potential for an element.
-    """
-    atoms = range(mole.natm)
-    tables = [screening_charge(mole.atom_pure_symbol(i), int(mole.atom_charge(i))) for i in atoms]
-    return SphericalGaussians(mole.atom_coords(), [a for a, _ in tables], [c for _, c in tables])
+    def screening(self, mole: Any) -> SphericalGaussians:
+        """The screening charge of each atom of a molecule, positive where electrons repel."""
+        atoms = range(mole.natm)
+        tables = [self.screening_charges(mole.atom_pure_symbol(k), int(mole.atom_charge(k))) for k in atoms]
+        prefactors = [charges * (exponents / np.pi) ** 1.5 for exponents, charges in tables]
+        return SphericalGaussians(mole.atom_coords(), [exponents for exponents, _ in tables], prefactors)
 
 
 @cache
-def screening_charge(symbol: str, n_electrons: int) -> tuple[Array, Array]:
-    """The screening charge of an atom.
-
-    Args:
-        symbol: Chemical symbol.
-        n_electrons: Electrons of the neutral atom that no effective core potential replaces.
-
-    Returns:
-        Exponents (Bohr⁻²) and prefactors of Gaussians that integrate to `n_electrons`.
-    """
+def published_charges(symbol: str, n_electrons: int) -> tuple[Array, Array]:
+    """Exponents (Bohr⁻²) and charges (e) of the published screening of an atom; see `Sap`."""
     from pyscf.gto import basis
 
     try:
@@ -62,7 +78,7 @@ def screening_charge(symbol: str, n_electrons: int) -> tuple[Array, Array]:
     exponents, charges = np.array(shell[1:]).T * np.array([[1.0], [-1.0]])
     if round(charges.sum()) > n_electrons:
         charges = charges * _damping(exponents, charges, n_electrons)
-    return exponents, charges * (exponents / np.pi) ** 1.5
+    return exponents, charges
 
 
 def _damping(exponents: Array, charges: Array, total: float) -> Array:

@@ -1,7 +1,8 @@
 """`hampred predict`: Hamiltonians and orbitals of structures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +11,15 @@ import typer
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from hampred.inference import Prediction
+    from hampred.electronic.sparse_state import SparseState
+    from hampred.inference import Prediction, Predictor
 
 
 SHOWN = 40
 """Structures in the table that is printed."""
+
+FRONTIER = 10
+"""Orbitals on each side of the gap that are written of a large molecule."""
 
 
 class Format(StrEnum):
@@ -62,7 +67,7 @@ def predict(
     require_writable(out)
     results = []
     with ProgressLine() as line:
-        for name, prediction in zip(named, predictor.predict_stream(iter(named.values()), charge)):
+        for name, prediction in _predictions(predictor, named, charge):
             results.append(_write(out, name, prediction, format_))
             line.show("predicting", len(results), len(named))
     summary = {
@@ -80,6 +85,20 @@ def predict(
     print_table("", head, [[result[column] for column in columns] for result in results[:SHOWN]])
     more = f"… and {len(results) - SHOWN} more, all of them in summary.json\n" if len(results) > SHOWN else ""
     typer.echo(f"{more}{len(results)} structures: matrices and summary.json in {out}")
+
+
+def _predictions(
+    predictor: "Predictor", named: "dict[str, Atoms]", charge: int | None
+) -> "Iterator[tuple[str, Prediction | SparseState]]":
+    """Runs of small structures in batches; large ones one by one, with sparse matrices where the model is local."""
+    from hampred.large import is_large, predict_large
+
+    for large, group in groupby(named, key=lambda name: is_large(predictor, named[name])):
+        names = list(group)
+        if large:
+            yield from ((name, predict_large(predictor, named[name], charge)) for name in names)
+        else:
+            yield from zip(names, predictor.predict_stream((named[name] for name in names), charge))
 
 
 def _read(paths: Sequence[Path]) -> "dict[str, Atoms]":
@@ -100,8 +119,55 @@ def _read(paths: Sequence[Path]) -> "dict[str, Atoms]":
     return named
 
 
-def _write(out: Path, name: str, prediction: "Prediction", format_: Format) -> dict[str, Any]:
+def _write(out: Path, name: str, prediction: "Prediction | SparseState", format_: Format) -> dict[str, Any]:
     """Writes the files of one structure; gives its line of the summary."""
+    from hampred.electronic.sparse_state import SparseState
+
+    write = _write_large if isinstance(prediction, SparseState) else _write_small
+    return {
+        "name": name,
+        "formula": prediction.atoms.get_chemical_formula(),
+        "n_atoms": len(prediction.atoms),
+        "n_orbitals": prediction.layout.n_orbitals,
+        "charge": prediction.charge,
+        **write(out, name, prediction, format_),
+    }
+
+
+def _write_large(out: Path, name: str, state: "SparseState", format_: Format) -> dict[str, Any]:
+    """Writes sparse matrices (CSR) and the orbitals around the gap of a large molecule."""
+    import numpy as np
+
+    from hampred.files import replacing
+    from hampred.units import HARTREE
+
+    frontier = state.frontier(FRONTIER)
+    arrays = {
+        "numbers": state.atoms.numbers,
+        "positions_A": state.atoms.positions,
+        "charge": state.charge,
+        "orbital_energies_Eh": frontier.energies,
+        "orbital_coefficients": frontier.coefficients,
+        "first_orbital": frontier.first,
+        "n_occupied": state.n_occupied,
+    }
+    for matrix, of in ((state.hamiltonian, "hamiltonian"), (state.overlap, "overlap")):
+        arrays |= {f"{of}_{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
+    with replacing(out / f"{name}.npz") as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    notes = [f"large: sparse matrices (CSR) and the {2 * FRONTIER} orbitals around the gap"]
+    return {
+        "files": [f"{name}.npz"],
+        "homo_eV": HARTREE * frontier.homo,
+        "lumo_eV": HARTREE * frontier.lumo,
+        "gap_eV": HARTREE * frontier.gap,
+        "dipole_D": None,
+        "notes": notes + ["no molden file, which needs all orbitals"] * (format_ is not Format.NPZ),
+    }
+
+
+def _write_small(out: Path, name: str, prediction: "Prediction", format_: Format) -> dict[str, Any]:
+    """Writes the files of one structure with dense matrices."""
     import numpy as np
 
     from hampred.electronic.eigen import DEPENDENCE
@@ -121,12 +187,7 @@ def _write(out: Path, name: str, prediction: "Prediction", format_: Format) -> d
     notes = [f"{lost} orbitals with an overlap eigenvalue below {DEPENDENCE} were projected out"] if lost else []
     energies = {"homo_eV": prediction.homo, "lumo_eV": prediction.lumo, "gap_eV": prediction.gap}
     return {
-        "name": name,
         "files": files,
-        "formula": prediction.atoms.get_chemical_formula(),
-        "n_atoms": len(prediction.atoms),
-        "n_orbitals": prediction.layout.n_orbitals,
-        "charge": prediction.charge,
         **{key: HARTREE * value if np.isfinite(value) else None for key, value in energies.items()},
         "dipole_D": DEBYE * float(np.linalg.norm(prediction.dipole)),
         "notes": notes,

@@ -14,6 +14,7 @@ from hampred.baseline import Baseline
 from hampred.blocks.decomposer import BlockDecomposer
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, build_graph
+from hampred.data.inputs import input_values
 from hampred.data.sample import HamiltonianSample
 from hampred.interop.pyscf import build_mole, overlap, threads_for
 
@@ -33,9 +34,6 @@ class LabelledGraph:
         graph: What the network sees.
         onsite: Elements of ΔH of the onsite blocks [n_onsite_values], Hartree.
         offsite: Elements of ΔH of the pairs [n_offsite_values], Hartree.
-        system: System of each value [n_values].
-        rows: Row of each value in the dense matrix of its system [n_values].
-        columns: Column of each value [n_values].
         orbitals: Orbitals of the label as columns, weighted [n_systems, n_orbitals, n_orbitals], zero-padded.
         orbital_weights: 1 for occupied orbitals, falling with energy above the LUMO [n_systems, n_orbitals].
     """
@@ -43,9 +41,6 @@ class LabelledGraph:
     graph: HamiltonianGraph
     onsite: Tensor
     offsite: Tensor
-    system: Tensor
-    rows: Tensor
-    columns: Tensor
     orbitals: Tensor
     orbital_weights: Tensor
 
@@ -58,9 +53,6 @@ class LabelledGraph:
             graph=HamiltonianGraph.batch([item.graph for item in items], n_slots),
             onsite=torch.cat([item.onsite for item in items]),
             offsite=torch.cat([item.offsite for item in items]),
-            system=_onsite_first([item.system + k for k, item in enumerate(items)], items),
-            rows=_onsite_first([item.rows for item in items], items),
-            columns=_onsite_first([item.columns for item in items], items),
             orbitals=torch.cat([nn.functional.pad(item.orbitals, (0, m, 0, m)) for item, m in zip(items, missing)]),
             orbital_weights=torch.cat(
                 [nn.functional.pad(item.orbital_weights, (0, m)) for item, m in zip(items, missing)]
@@ -72,14 +64,13 @@ class LabelledGraph:
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
-def _onsite_first(parts: Sequence[Tensor], items: Sequence[LabelledGraph]) -> Tensor:
-    """Joins lists over the values of each system into one in the order of the batch."""
-    cuts = [len(item.onsite) for item in items]
-    return torch.cat([part[:n] for part, n in zip(parts, cuts)] + [part[n:] for part, n in zip(parts, cuts)])
-
-
 def label_graph(
-    sample: HamiltonianSample, baseline: Baseline, decomposer: BlockDecomposer, cutoff: float, pair_cutoff: float
+    sample: HamiltonianSample,
+    baseline: Baseline,
+    decomposer: BlockDecomposer,
+    cutoff: float,
+    pair_cutoff: float,
+    inputs: Sequence[str] = (),
 ) -> LabelledGraph:
     """Graph of a sample with ΔH = H − H0 as its label.
 
@@ -89,6 +80,7 @@ def label_graph(
         decomposer: Gives the slots of the orbitals.
         cutoff: Largest distance of a message, Å.
         pair_cutoff: Largest distance of a block, Å.
+        inputs: Matrices that the network is given, of `hampred.data.inputs.INPUTS`.
 
     Raises:
         HampredError: The sample's basis is not the decomposer's.
@@ -99,6 +91,8 @@ def label_graph(
     hamiltonian = sample.hamiltonian.to_dense()
     with threads_for(mole):
         h0, s = baseline.hamiltonian(mole), overlap(mole)
+    if inputs:
+        graph = graph.with_inputs(input_values(inputs, skeleton, h0, s, sample.n_electrons))
     matrix = BlockMatrix.from_dense(skeleton.layout, hamiltonian - h0, skeleton.pairs)
     values = torch.from_numpy(matrix.values).to(torch.float32)
     orbitals, weights = _damped_orbitals(hamiltonian, s, sample.n_occupied)
@@ -107,9 +101,6 @@ def label_graph(
         graph=graph,
         onsite=values[:n_onsite].clone(),
         offsite=values[n_onsite:].clone(),
-        system=torch.zeros(len(values), dtype=torch.int64),
-        rows=torch.from_numpy(matrix.rows),
-        columns=torch.from_numpy(matrix.columns),
         orbitals=torch.from_numpy(orbitals * weights)[None].to(torch.float32),
         orbital_weights=torch.from_numpy(weights)[None].to(torch.float32),
     )
@@ -181,5 +172,3 @@ def _process() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
-
-

@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from ase import Atoms
+from numpy.typing import NDArray
 from torch import Tensor
 
+from hampred.basis import BasisLayout
 from hampred.blocks.decomposer import BlockDecomposer
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.neighbors import neighbor_pairs
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 # what the entries of an integer field count, and so what is added to them when systems are joined
 _POINTS_TO = {"pairs": "atoms", "reverse": "pairs", "edges": "pairs", "system_index": "systems"}
@@ -33,7 +39,12 @@ class HamiltonianGraph:
         edges: Pairs that carry messages [n_edges].
         onsite_values: Element of the padded onsite blocks [n_atoms · N²] behind each onsite matrix element.
         offsite_values: Element of the padded offsite blocks [n_pairs · N²] behind each offsite matrix element.
-        counts: Atoms, pairs, onsite values and offsite values of each system [n_systems, 4].
+        onsite_inputs: Elements of the matrices that the network is given [n_onsite_values, n_inputs], float64; see
+            `hampred.data.inputs`.
+        offsite_inputs: The same for the pairs [n_offsite_values, n_inputs].
+        onsite_places: Row and column of each onsite value in the matrix of its system [n_onsite_values, 2].
+        offsite_places: The same for the pairs [n_offsite_values, 2].
+        counts: Atoms, pairs, onsite values, offsite values and orbitals of each system [n_systems, 5].
     """
 
     numbers: Tensor
@@ -44,6 +55,10 @@ class HamiltonianGraph:
     edges: Tensor
     onsite_values: Tensor
     offsite_values: Tensor
+    onsite_inputs: Tensor
+    offsite_inputs: Tensor
+    onsite_places: Tensor
+    offsite_places: Tensor
     counts: Tensor
 
     @property
@@ -51,9 +66,40 @@ class HamiltonianGraph:
         """Number of systems in the batch."""
         return len(self.counts)
 
+    @property
+    def dense_size(self) -> int:
+        """Orbitals of the largest system, to which `dense` pads."""
+        return int(self.counts[:, 4].max())
+
+    @cached_property
+    def _dense_index(self) -> tuple[Tensor, Tensor]:
+        """Element of the padded matrices of all systems behind each onsite and each offsite value."""
+        size, systems = self.dense_size, torch.arange(self.n_systems, device=self.counts.device)
+        found = []
+        for places, count in ((self.onsite_places, self.counts[:, 2]), (self.offsite_places, self.counts[:, 3])):
+            system = torch.repeat_interleave(systems, count)
+            found.append((system * size + places[:, 0]) * size + places[:, 1])
+        return found[0], found[1]
+
+    def dense(self, onsite: Tensor, offsite: Tensor) -> Tensor:
+        """Matrices of all systems [n_systems, n, n], zero-padded, from elements in the order of the value lists."""
+        size = self.dense_size
+        flat = onsite.new_zeros(self.n_systems * size * size).index_copy(0, self._dense_index[0], onsite)
+        return flat.index_copy(0, self._dense_index[1], offsite).reshape(-1, size, size)
+
+    def values(self, dense: Tensor) -> tuple[Tensor, Tensor]:
+        """Onsite and offsite elements of the matrices of all systems [n_systems, n, n]; the inverse of `dense`."""
+        onsite, offsite = (dense.flatten()[index] for index in self._dense_index)
+        return onsite, offsite
+
     def to(self, device: torch.device | str) -> "HamiltonianGraph":
         """The graph on another device."""
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def with_inputs(self, values: Tensor) -> "HamiltonianGraph":
+        """The graph of one system with the elements [n_values, n_inputs] of the matrices that the network is given."""
+        n_onsite = len(self.onsite_values)
+        return replace(self, onsite_inputs=values[:n_onsite], offsite_inputs=values[n_onsite:])
 
     @staticmethod
     def batch(graphs: Sequence["HamiltonianGraph"], n_slots: int) -> "HamiltonianGraph":
@@ -93,7 +139,22 @@ def build_graph(
         HampredError: An element is not in the decomposer's basis.
     """
     layout = decomposer.basis.layout(atoms.numbers)
-    pairs, shifts, vectors = neighbor_pairs(atoms, pair_cutoff)
+    return graph_of_pairs(layout, decomposer, cutoff, *neighbor_pairs(atoms, pair_cutoff))
+
+
+def graph_of_pairs(
+    layout: BasisLayout, decomposer: BlockDecomposer, cutoff: float, pairs: IntArray, shifts: IntArray, vectors: Array
+) -> tuple[HamiltonianGraph, BlockMatrix]:
+    """Graph of one structure with given pairs; see `build_graph`.
+
+    Args:
+        layout: Orbitals of each atom.
+        decomposer: Gives the slots of the orbitals.
+        cutoff: Largest distance of a message, Å.
+        pairs: Atoms i, j [n_pairs, 2]; with each pair its reverse.
+        shifts: Cell shift R of each [n_pairs, 3].
+        vectors: r_j + R·cell − r_i of each [n_pairs, 3], Å.
+    """
     n = layout.n_atoms
     onsite = np.repeat(np.arange(n)[:, None], 2, axis=1)
     matrix = BlockMatrix(
@@ -105,6 +166,7 @@ def build_graph(
     numbers = layout.numbers
     padded = matrix.pair_of_value * size**2 + slots[numbers[atom_i], row] * size + slots[numbers[atom_j], column]
     n_onsite = int(matrix.starts[n])
+    places = torch.from_numpy(np.stack([matrix.rows, matrix.columns], axis=1))
     graph = HamiltonianGraph(
         numbers=torch.from_numpy(numbers),
         system_index=torch.zeros(n, dtype=torch.int64),
@@ -114,6 +176,10 @@ def build_graph(
         edges=torch.from_numpy(np.flatnonzero(np.linalg.norm(vectors, axis=1) < cutoff)),
         onsite_values=torch.from_numpy(padded[:n_onsite]),
         offsite_values=torch.from_numpy(padded[n_onsite:] - n * size**2),
-        counts=torch.tensor([[n, len(pairs), n_onsite, len(padded) - n_onsite]]),
+        onsite_inputs=torch.zeros(n_onsite, 0, dtype=torch.float64),
+        offsite_inputs=torch.zeros(len(padded) - n_onsite, 0, dtype=torch.float64),
+        onsite_places=places[:n_onsite],
+        offsite_places=places[n_onsite:],
+        counts=torch.tensor([[n, len(pairs), n_onsite, len(padded) - n_onsite, layout.n_orbitals]]),
     )
     return graph, matrix

@@ -1,6 +1,6 @@
 """Mean and width of the irreps of ΔH over a set of labels, for each element and pair of elements."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,9 @@ from torch import Tensor
 
 from hampred.blocks.decomposer import BlockDecomposer
 from hampred.data.graph import HamiltonianGraph
+
+INPUT_FLOOR = 1e-3
+"""Smallest width of an input matrix, in its unit: irreps that are next to nothing are not blown up."""
 
 
 @dataclass(frozen=True)
@@ -82,3 +85,21 @@ def block_statistics(
             blocks[places] = values.double()
             moments.add(decomposer.decompose(blocks.reshape(-1, n, n), onsite=moments is onsite), classes)
     return BlockStatistics(*onsite.result(floor), offsite.result(floor)[1])
+
+
+def all_statistics(
+    labels: Sequence[tuple[HamiltonianGraph, Tensor, Tensor]], decomposer: BlockDecomposer
+) -> tuple[BlockStatistics, list[BlockStatistics]]:
+    """Statistics of ΔH, and of each input matrix of the graphs.
+
+    Args:
+        labels: As of `block_statistics`.
+        decomposer: Blocks ↔ irreps.
+    """
+    inputs = [
+        block_statistics(
+            ((g, g.onsite_inputs[:, k], g.offsite_inputs[:, k]) for g, _, _ in labels), decomposer, INPUT_FLOOR
+        )
+        for k in range(labels[0][0].onsite_inputs.shape[1])
+    ]
+    return block_statistics(labels, decomposer), inputs

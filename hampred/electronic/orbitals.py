@@ -2,6 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import root_scalar
+from scipy.special import expit
 
 from hampred.errors import HampredError
 
@@ -22,6 +24,31 @@ def occupations(n_orbitals: int, n_occupied: int) -> Array:
     filled = np.zeros(n_orbitals)
     filled[:n_occupied] = 2.0
     return filled
+
+
+def fermi_occupations(energies: Array, n_electrons: float, temperature: float) -> Array:
+    """Fermi–Dirac occupations of doubly degenerate levels.
+
+    Args:
+        energies: Ascending energies [m], Hartree.
+        n_electrons: Sum of the occupations.
+        temperature: k_B T, Hartree.
+
+    Returns:
+        Occupations between 0 and 2 [m].
+
+    Raises:
+        HampredError: There are more electrons than the orbitals can hold.
+    """
+    if not 0 <= n_electrons <= 2 * len(energies):
+        raise HampredError(f"{n_electrons} electrons do not fit in {len(energies)} orbitals: check charge and basis.")
+    reach = 60 * temperature  # beyond it an occupation is 0 or 2 to all digits
+
+    def surplus(level: float) -> float:
+        return 2 * float(expit((level - energies) / temperature).sum()) - n_electrons
+
+    level = root_scalar(surplus, bracket=(energies[0] - reach, energies[-1] + reach), xtol=1e-14).root
+    return 2 * expit((level - energies) / temperature)
 
 
 def density_matrix(coefficients: Array, n_occupied: int) -> Array:

@@ -1,7 +1,8 @@
 """The contract of every architecture, and what all of them share: scaling and assembly of the blocks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -13,9 +14,31 @@ from hampred.blocks.decomposer import BlockDecomposer
 from hampred.data.graph import HamiltonianGraph
 from hampred.data.statistics import BlockStatistics
 from hampred.errors import HampredError
+from hampred.nn.radial import envelope
 
 MAX_DEGREE = 11
 """Largest angular momentum for which e3nn knows the Wigner matrices."""
+
+
+FORMS = ("covariant", "mixed", "contravariant")
+"""Forms of ΔH = A + ½ (Y S + S Yᵀ) + ½ S (X + Xᵀ) S by the indices of the blocks that a network predicts.
+
+In a basis that is not orthogonal, an operator has these kinds of components (Head-Gordon et al. 1998). They differ in
+what is local, and in what an error does. A potential that is constant around each atom is one number of Y; what looks
+like a density matrix, as exchange does, is near X. An error of A that is not shaped like the overlap is blown up by S⁻¹
+when H C = S C ε is solved; errors of Y less so, and those of X not at all.
+"""
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Networks are built in float64 and cast later: constants such as Clebsch–Gordan coefficients must be exact."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class BlockCoefficients(NamedTuple):
@@ -46,17 +69,30 @@ class BlockScaling(nn.Module):
         self.register_buffer("mean", torch.zeros(*shape, n_irreps))
         self.register_buffer("width", torch.full((*shape, n_irreps), 0.01))
 
-    def forward(self, coefficients: Tensor, numbers: Tensor) -> Tensor:
+    def forward(self, coefficients: Tensor, numbers: Tensor, with_mean: bool = True) -> Tensor:
         """Turns numbers of order one into Hartree.
 
         Args:
             coefficients: [n, D].
             numbers: Atomic numbers [n] of onsite blocks, [n, 2] of pairs.
+            with_mean: Whether to add the mean.
         """
         index = self.element_index[numbers]
         index = (index,) if index.ndim == 1 else index.unbind(-1)
+        scaled = coefficients * self.width[index][:, self.of_component]
+        return scaled + self.mean[index][:, self.of_component] if with_mean else scaled
+
+    def inverse(self, coefficients: Tensor, numbers: Tensor) -> Tensor:
+        """Turns coefficients [n, D] of a matrix into numbers of order one."""
+        index = self.element_index[numbers]
+        index = (index,) if index.ndim == 1 else index.unbind(-1)
         mean, width = self.mean[index], self.width[index]
-        return coefficients * width[:, self.of_component] + mean[:, self.of_component]
+        return (coefficients - mean[:, self.of_component]) / width[:, self.of_component]
+
+    def set(self, mean: Tensor, width: Tensor) -> None:
+        """Takes over statistics of labels."""
+        self.mean.copy_(mean)
+        self.width.copy_(width)
 
 
 class HamiltonianNet(nn.Module, ABC):
@@ -71,24 +107,33 @@ class HamiltonianNet(nn.Module, ABC):
         decomposer: Blocks ↔ irreps.
         cutoff: Largest distance of a message, Å.
         pair_cutoff: Largest distance of a block, Å.
+        inputs: Matrices that the network is given, of `hampred.data.inputs.INPUTS`.
+        forms: Forms of `FORMS` in which it predicts.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, basis: OrbitalBasis, cutoff: float, pair_cutoff: float) -> None:
+    def __init__(
+        self, basis: OrbitalBasis, cutoff: float, pair_cutoff: float, inputs: Sequence[str], forms: Sequence[str]
+    ) -> None:
         super().__init__()
         self.basis, self.cutoff, self.pair_cutoff = basis, cutoff, pair_cutoff
+        self.inputs, self.forms = tuple(inputs), tuple(forms)
+        if set(forms) - {"covariant"} and "overlap" not in inputs:
+            raise HampredError(f"net.forms {', '.join(forms)} need the overlap: put it into net.inputs.")
         self.decomposer = BlockDecomposer(basis)
         self.onsite_scaling = BlockScaling(self.decomposer, onsite=True)
         self.offsite_scaling = BlockScaling(self.decomposer, onsite=False)
+        self.onsite_inputs = nn.ModuleList(BlockScaling(self.decomposer, onsite=True) for _ in self.inputs)
+        self.offsite_inputs = nn.ModuleList(BlockScaling(self.decomposer, onsite=False) for _ in self.inputs)
 
     @abstractmethod
     def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[tuple[o3.Irreps, Tensor]]:
         """Features of the atoms after each layer: their irreps, and [n_atoms, dimension]."""
 
     @abstractmethod
-    def raw_coefficients(self, graph: HamiltonianGraph) -> BlockCoefficients:
-        """Coefficients of order one, before the scaling."""
+    def raw_coefficients(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
+        """Coefficients of each of the `forms`, of order one: before the scaling."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -109,34 +154,79 @@ class HamiltonianNet(nn.Module, ABC):
             raise HampredError(f"{self.basis.name} with net.lmax {lmax} needs more than l = {MAX_DEGREE}: lower it.")
         return needed if lmax is None else lmax
 
-    def set_statistics(self, statistics: BlockStatistics) -> None:
-        """Scales the outputs by the statistics of the training labels."""
-        self.onsite_scaling.mean.copy_(statistics.onsite_mean)
-        self.onsite_scaling.width.copy_(statistics.onsite_width)
-        self.offsite_scaling.width.copy_(statistics.offsite_width)
+    def set_statistics(self, statistics: BlockStatistics, inputs: Sequence[BlockStatistics] = ()) -> None:
+        """Scales outputs and inputs by the statistics of the training labels."""
+        onsite, offsite = [self.onsite_scaling, *self.onsite_inputs], [self.offsite_scaling, *self.offsite_inputs]
+        for s, on, off in zip((statistics, *inputs), onsite, offsite, strict=True):
+            on.set(s.onsite_mean, s.onsite_width)
+            off.set(torch.zeros_like(s.offsite_width), s.offsite_width)
 
-    def forward(self, graph: HamiltonianGraph) -> BlockCoefficients:
-        """Coefficients of ΔH, Hartree."""
-        onsite, offsite = self.raw_coefficients(graph)
+    def input_coefficients(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
+        """Irreps coefficients of the blocks of each input matrix, of order one."""
+        numbers, n = graph.numbers, self.decomposer.n_slots
+        found = []
+        for k, (on, off) in enumerate(zip(self.onsite_inputs, self.offsite_inputs)):
+            parts = []
+            for values, places, scaling, of in (
+                (graph.onsite_inputs[:, k], graph.onsite_values, on, numbers),
+                (graph.offsite_inputs[:, k], graph.offsite_values, off, numbers[graph.pairs]),
+            ):
+                blocks = values.new_zeros(len(of) * n * n).index_copy(0, places, values)
+                coefficients = self.decomposer.decompose(blocks.reshape(-1, n, n), onsite=of is numbers)
+                parts.append(scaling.inverse(coefficients.to(self.dtype), of))
+            found.append(BlockCoefficients(*parts))
+        return found
+
+    def forward(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
+        """Coefficients of ΔH in each of the `forms`, Hartree."""
         numbers = graph.numbers
-        return BlockCoefficients(
-            self.onsite_scaling(onsite, numbers), self.offsite_scaling(offsite, numbers[graph.pairs])
-        )
+        return [
+            BlockCoefficients(
+                self.onsite_scaling(onsite, numbers, with_mean=k == 0),
+                self.offsite_scaling(offsite, numbers[graph.pairs], with_mean=False),
+            )
+            for k, (onsite, offsite) in enumerate(self.raw_coefficients(graph))
+        ]
 
-    def matrix_elements(self, graph: HamiltonianGraph, coefficients: BlockCoefficients) -> tuple[Tensor, Tensor]:
-        """Assembles Hermitian blocks: M_ij(R) and M_ji(−R)ᵀ are averaged.
+    def matrix_elements(
+        self, graph: HamiltonianGraph, coefficients: Sequence[BlockCoefficients]
+    ) -> tuple[Tensor, Tensor]:
+        """Assembles the blocks of ΔH, which is Hermitian.
 
         Returns:
             Onsite [n_onsite_values] and offsite [n_offsite_values] elements in the order of the graph's value lists.
         """
+        elements = {form: self._elements(graph, form, c) for form, c in zip(self.forms, coefficients, strict=True)}
+        if set(elements) == {"covariant"}:
+            return elements["covariant"]
+        distance = graph.vectors.norm(dim=-1)
+        fade = envelope(distance, self.pair_cutoff, power=24.0)[graph.offsite_values // self.decomposer.n_slots**2]
+        column = self.inputs.index("overlap")
+        s = graph.dense(graph.onsite_inputs[:, column], graph.offsite_inputs[:, column] * fade).to(self.dtype)
+        products = []
+        if "mixed" in elements:
+            products.append(graph.dense(*elements["mixed"]) @ s)
+        if "contravariant" in elements:
+            products.append(s @ graph.dense(*elements["contravariant"]) @ s)
+        half = 0.5 * torch.stack(products).sum(0)
+        onsite, offsite = graph.values(half + half.transpose(1, 2))
+        offsite = offsite * fade.to(self.dtype)
+        if "covariant" in elements:
+            return onsite + elements["covariant"][0], offsite + elements["covariant"][1]
+        return onsite, offsite
+
+    def _elements(self, graph: HamiltonianGraph, form: str, coefficients: BlockCoefficients) -> tuple[Tensor, Tensor]:
+        """Elements of the blocks of one form: Hermitian, but for mixed components, which need not be."""
         onsite = self.decomposer.compose(coefficients.onsite, onsite=True)
         offsite = self.decomposer.compose(coefficients.offsite)
-        offsite = 0.5 * (offsite + offsite[graph.reverse].transpose(1, 2))
+        if form != "mixed":
+            offsite = 0.5 * (offsite + offsite[graph.reverse].transpose(1, 2))
         return onsite.flatten()[graph.onsite_values], offsite.flatten()[graph.offsite_values]
 
     def weights(self) -> dict[str, Tensor]:
         """Everything that training determines: parameters and scaling. Constants are not weights: they stay exact."""
-        scaling = {f"{part}_scaling.{kind}" for part in ("onsite", "offsite") for kind in ("mean", "width")}
+        modules = [name for name, module in self.named_modules() if isinstance(module, BlockScaling)]
+        scaling = {f"{name}.{kind}" for name in modules for kind in ("mean", "width")}
         return {**dict(self.named_parameters()), **{k: v for k, v in self.named_buffers() if k in scaling}}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
@@ -151,6 +241,14 @@ class HamiltonianNet(nn.Module, ABC):
                 if tensor.shape != weights[name].shape:
                     raise RuntimeError(f"{name} has shape {tuple(weights[name].shape)}, not {tuple(tensor.shape)}")
                 tensor.copy_(weights[name])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "HamiltonianNet":
+        """Builds the network again: copies of e3nn's compiled products have buffers that the originals lack."""
+        with double_precision():
+            copy = type(self)(self.basis, **self.settings())
+        copy = copy.to(next(self.parameters())).train(self.training)
+        copy.load_weights(self.weights())
+        return copy
 
     @property
     def dtype(self) -> torch.dtype:

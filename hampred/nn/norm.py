@@ -25,20 +25,3 @@ class DegreeLinear(nn.Module):
         if self.bias is not None:
             out = torch.cat([out[:, :1] + self.bias, out[:, 1:]], dim=1)
         return out
-
-
-class DegreeNorm(nn.Module):
-    """Root-mean-square normalisation over components and channels, with a learned factor for each l and channel."""
-
-    def __init__(self, lmax: int, n_channels: int) -> None:
-        """Builds the norm of features with `n_channels` channels of each l = 0 … lmax."""
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(lmax + 1, n_channels))
-        degree = degree_index(lmax)
-        self.register_buffer("degree", degree, persistent=False)
-        self.register_buffer("share", 1.0 / ((2 * degree + 1) * (lmax + 1)), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalises [n, (lmax+1)², C]; every l has the same share in the mean."""
-        power = torch.einsum("nmc,m->n", x**2, self.share) / x.shape[-1]
-        return x * torch.rsqrt(power + 1e-4)[:, None, None] * self.weight[self.degree]

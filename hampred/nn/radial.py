@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 
 
-def envelope(distance: Tensor, cutoff: float) -> Tensor:
-    """Polynomial that falls from 1 to 0 at the cutoff with three vanishing derivatives there (Gasteiger 2020, eq. 8).
+def envelope(distance: Tensor, cutoff: float, power: float = 6.0) -> Tensor:
+    """Polynomial that falls from 1 to 0 at the cutoff, two derivatives vanish there (Gasteiger et al. 2020, eq. 8).
 
     Args:
         distance: Å, any shape.
         cutoff: Å.
+        power: The larger, the longer it stays at 1.
 
     Returns:
         Values between 0 and 1, zero beyond the cutoff.
     """
-    p = 6.0
-    x = (distance / cutoff).clamp(max=1.0)
+    p, x = power, (distance / cutoff).clamp(max=1.0)
     a, b, c = (p + 1) * (p + 2) / 2, p * (p + 2), p * (p + 1) / 2
     return 1 - a * x**p + b * x ** (p + 1) - c * x ** (p + 2)
 

@@ -46,9 +46,5 @@ def orbital_error(onsite: Tensor, offsite: Tensor, label: LabelledGraph) -> Tens
         label: Gives the orbitals.
     """
     orbitals = label.orbitals.to(onsite.dtype)
-    n_systems, size, _ = orbitals.shape
-    dense = onsite.new_zeros(n_systems * size * size)
-    places = (label.system * size + label.rows) * size + label.columns
-    dense = dense.index_copy(0, places, torch.cat([onsite, offsite])).reshape(n_systems, size, size)
-    error = orbitals.transpose(1, 2) @ dense @ orbitals
+    error = orbitals.transpose(1, 2) @ label.graph.dense(onsite, offsite) @ orbitals
     return (error.square().sum(-1) + 1e-12).sqrt().sum() / label.orbital_weights.to(onsite.dtype).sum()

@@ -1,10 +1,10 @@
 """A training run: from a configuration to a folder with its checkpoints, logs and the finished model.
 
-    RUN/config.yaml           the whole configuration, every default written out
-    RUN/metrics.csv           one line for each validation
-    RUN/tensorboard/          the same for TensorBoard
-    RUN/checkpoints/          last.ckpt to resume from, best.ckpt
-    RUN/model.safetensors     the best averaged weights, when the run has ended
+RUN/config.yaml           the whole configuration, every default written out
+RUN/metrics.csv           one line for each validation
+RUN/tensorboard/          the same for TensorBoard
+RUN/checkpoints/          last.ckpt to resume from, best.ckpt
+RUN/model.safetensors     the best averaged weights, when the run has ended
 """
 
 import logging
@@ -29,7 +29,7 @@ from hampred.config import TrainConfig, load_config
 from hampred.data.dataset import Batches, LabelledGraph, label_graph
 from hampred.data.sample import HamiltonianSample
 from hampred.data.split import split_samples
-from hampred.data.statistics import block_statistics
+from hampred.data.statistics import all_statistics
 from hampred.data.store import Store
 from hampred.errors import FailedError, HampredError
 from hampred.files import locked, replacing, require_writable
@@ -97,10 +97,10 @@ def prepare(config: TrainConfig, report: Report = silent) -> tuple[Model, dict[s
     start = time.monotonic()
     for name, samples in data.samples.items():
         for sample in samples:
-            graphs[name].append(label_graph(sample, baseline, net.decomposer, net.cutoff, net.pair_cutoff))
+            graphs[name].append(label_graph(sample, baseline, net.decomposer, net.cutoff, net.pair_cutoff, net.inputs))
             done = sum(map(len, graphs.values()))
             report("reading labels", done, total, done / max(time.monotonic() - start, 1e-9), "")
-    net.set_statistics(block_statistics(((g.graph, g.onsite, g.offsite) for g in graphs["train"]), net.decomposer))
+    net.set_statistics(*all_statistics([(g.graph, g.onsite, g.offsite) for g in graphs["train"]], net.decomposer))
     net = net.to(torch.float64 if config.trainer.precision == "64-true" else torch.float32)
     provenance = {
         "config": config.model_dump(mode="json"),

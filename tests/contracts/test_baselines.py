@@ -9,8 +9,8 @@ from ase import Atoms
 from ase.build import molecule
 
 from hampred.baseline import BASELINES, Baseline, baseline_from_state, make_baseline
-from hampred.baseline.fitted_sap import EXPONENTS, FittedSap
-from hampred.baseline.sap import Sap, screening_charge
+from hampred.baseline.fitted_sap import FittedSap, exponents_of
+from hampred.baseline.sap import Sap
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.sample import HamiltonianSample, LevelOfTheory
@@ -26,7 +26,9 @@ def fitted(name: str) -> Baseline:
     baseline = make_baseline(name, LEVEL)
     if isinstance(baseline, FittedSap):
         generator = np.random.default_rng(0)
-        baseline.coefficients = {z: generator.normal(size=len(EXPONENTS)) for z in (1, 6, 8, 53)}
+        nuclei = {1: 1, 6: 6, 8: 8, 53: 25}  # of iodine a potential replaces 28 electrons
+        exponents = {z: exponents_of(charge) for z, charge in nuclei.items()}
+        return FittedSap({z: (a, nuclei[z] * generator.dirichlet(np.ones(len(a)))) for z, a in exponents.items()})
     return baseline
 
 
@@ -93,10 +95,12 @@ def test_unknown_names_list_the_installed_ones():
         {"name": "minao"},
         {"name": "minao", "functional": "pbe", "grid_level": "x", "density_fit": False, "auxbasis": None},
         {"name": "fitted_sap"},
-        {"name": "fitted_sap", "exponents": [1.0], "coefficients": {}},
-        {"name": "fitted_sap", "exponents": EXPONENTS.tolist(), "coefficients": {"H": [1.0]}},
-        {"name": "fitted_sap", "exponents": EXPONENTS.tolist(), "coefficients": {"Qq": [0.0] * 12}},
-        {"name": "fitted_sap", "exponents": EXPONENTS.tolist(), "coefficients": {"H": [float("nan")] * 12}},
+        {"name": "fitted_sap", "exponents": [1.0], "charges": {}},
+        {"name": "fitted_sap", "exponents": {"H": [1.0, 2.0]}, "charges": {"H": [1.0]}},
+        {"name": "fitted_sap", "exponents": {"H": [1.0]}, "charges": {"C": [6.0]}},
+        {"name": "fitted_sap", "exponents": {"Qq": [1.0]}, "charges": {"Qq": [1.0]}},
+        {"name": "fitted_sap", "exponents": {"H": [1.0]}, "charges": {"H": [float("nan")]}},
+        {"name": "fitted_sap", "exponents": {"H": [-1.0]}, "charges": {"H": [1.0]}},
     ],
 )
 def test_malformed_states_are_refused(state: dict):
@@ -134,15 +138,16 @@ def test_sap_is_the_potential_of_pyscf():
 
 @pytest.mark.parametrize(("symbol", "n_electrons"), [("H", 1), ("I", 53), ("I", 25), ("Au", 19)])
 def test_screening_leaves_the_atom_neutral(symbol: str, n_electrons: int):
-    exponents, prefactors = screening_charge(symbol, n_electrons)
-    assert (prefactors * (np.pi / exponents) ** 1.5).sum() == pytest.approx(n_electrons, abs=1e-9)
+    exponents, charges = Sap().screening_charges(symbol, n_electrons)
+    assert (exponents > 0).all() and charges.sum() == pytest.approx(n_electrons, abs=1e-9)
 
 
 def test_fit_recovers_a_hamiltonian_of_its_own_form():
     true = fitted("fitted_sap")
     baseline = make_baseline("fitted_sap", LEVEL)
     baseline.fit([sample(atoms, true.hamiltonian) for name in ("CH3OH", "H2CO") for atoms in rattled(name, 3)])
-    assert sorted(baseline.state()["coefficients"]) == ["C", "H", "O"]
+    assert sorted(baseline.state()["charges"]) == ["C", "H", "O"]
+    assert all(q.sum() == pytest.approx(z, abs=1e-9) for z, q in baseline.charges.items())
     mole = build_mole(molecule("CH3CHO"), LEVEL.basis)  # a molecule that the fit has not seen
     difference = np.abs(baseline.hamiltonian(mole) - true.hamiltonian(mole))
     assert difference.mean() < 1e-4 * np.abs(true.hamiltonian(mole) - Sap().hamiltonian(mole)).mean()

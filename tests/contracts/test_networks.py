@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,22 +12,35 @@ from ase.build import molecule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hampred.baseline.sap import Sap
 from hampred.basis import OrbitalBasis
+from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, build_graph
+from hampred.data.inputs import INPUTS, input_values
 from hampred.harmonics import irreps_rotation, random_rotation
-from hampred.nn.base import HamiltonianNet
+from hampred.interop.pyscf import build_mole, overlap
+from hampred.nn.base import FORMS, HamiltonianNet
 from hampred.nn.models import architectures, build_net
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6}
 SMALL = {"natural": 8, "unnatural": 4, "n_layers": 2, "hidden": 16}
+KINDS: list[dict[str, list[str]]] = [
+    {"inputs": [], "forms": ["covariant"]},
+    {"inputs": list(INPUTS), "forms": list(FORMS)},
+]
 
 
-@pytest.fixture(scope="module", params=sorted(architectures()))
+@pytest.fixture(
+    scope="module", params=product(sorted(architectures()), KINDS), ids=lambda p: f"{p[0]}-{len(p[1]['forms'])}"
+)
 def exact_net(request) -> HamiltonianNet:
+    name, kind = request.param
     torch.manual_seed(1)
-    made = build_net(request.param, OrbitalBasis.from_name("def2-svp", [1, 6, 8]), SMALL).eval()
+    made = build_net(name, OrbitalBasis.from_name("def2-svp", [1, 6, 8]), SMALL | kind).eval()
     with torch.no_grad():  # scale as of a Hamiltonian, so that tolerances are relative to something real
         for scaling in (made.onsite_scaling, made.offsite_scaling):
+            scaling.width.fill_(1.0)
+        for scaling in (*made.onsite_inputs, *made.offsite_inputs):
             scaling.width.fill_(1.0)
         made.onsite_scaling.mean[:, : len(made.onsite_scaling.mean[0]) // 9] = 0.3  # scalars come first
     return made
@@ -43,8 +57,18 @@ def dtype(request, net):
     return request.param
 
 
-def hamiltonian(net: HamiltonianNet, atoms: Atoms) -> np.ndarray:
+def graph_of(net: HamiltonianNet, atoms: Atoms) -> tuple[HamiltonianGraph, BlockMatrix]:
+    """The graph with the input matrices of the network, H0 from the analytic baseline."""
     graph, skeleton = build_graph(atoms, net.decomposer, net.cutoff, net.pair_cutoff)
+    if net.inputs:
+        mole = build_mole(atoms, net.basis.name)
+        h0, n_electrons = Sap().hamiltonian(mole), mole.nelectron
+        graph = graph.with_inputs(input_values(net.inputs, skeleton, h0, overlap(mole), n_electrons))
+    return graph, skeleton
+
+
+def hamiltonian(net: HamiltonianNet, atoms: Atoms) -> np.ndarray:
+    graph, skeleton = graph_of(net, atoms)
     with torch.no_grad():
         values = torch.cat(net.matrix_elements(graph, net(graph)))
     return replace(skeleton, values=values.double().numpy()).to_dense()
@@ -86,7 +110,7 @@ def test_every_hidden_layer_is_equivariant(net, improper):
     atoms = rattled("CH3CHO", 0)
     turned = atoms.copy()
     turned.positions = atoms.positions @ q.T
-    first, second = (build_graph(a, net.decomposer, net.cutoff, net.pair_cutoff)[0] for a in (atoms, turned))
+    first, second = (graph_of(net, a)[0] for a in (atoms, turned))
     kinds = set()
     with torch.no_grad():
         for (irreps, x), (_, y) in zip(net.hidden_layers(first), net.hidden_layers(second), strict=True):
@@ -122,7 +146,7 @@ def test_permuted_atoms_permute_the_blocks(net, dtype):
 
 def test_batch_equals_singles(net, dtype):
     structures = [rattled("CH4", 0), rattled("H2O", 1), rattled("C2H6", 2), Atoms("O"), rattled("CH3OH", 3)]
-    graphs = [build_graph(a, net.decomposer, net.cutoff, net.pair_cutoff)[0] for a in structures]
+    graphs = [graph_of(net, a)[0] for a in structures]
     with torch.no_grad():
         joined = HamiltonianGraph.batch(graphs, net.decomposer.n_slots)
         together = net.matrix_elements(joined, net(joined))
@@ -139,7 +163,7 @@ def test_hamiltonian_is_hermitian(net):
 
 @pytest.mark.parametrize("which", ["cutoff", "pair_cutoff"])
 def test_smooth_at_the_cutoff(net, which):
-    """Messages (seen in the onsite blocks) and blocks fade out; the first derivative vanishes as well."""
+    """Messages (seen in the onsite blocks) and blocks fade out: no jump, and none of the first derivative."""
     cutoff = getattr(net, which)
 
     def at(distance: float) -> np.ndarray:
@@ -148,15 +172,17 @@ def test_smooth_at_the_cutoff(net, which):
         return h if which == "pair_cutoff" else h[:n, :n]
 
     assert np.abs(at(0.5 * cutoff) - at(cutoff)).max() > 1e-6
-    assert np.abs(at(cutoff - 1e-3) - at(cutoff + 1e-3)).max() < 1e-7
+    before, here, after = (at(cutoff + step) for step in (-1e-3, 0.0, 1e-3))
+    assert np.abs(before + after - 2 * here).max() < 1e-7
+    if not net.inputs:  # which depend on the distance beyond any cutoff
+        assert np.abs(after - before).max() < 1e-7
 
 
 def test_gradients_reach_every_parameter(net):
     net.zero_grad()
-    graphs = [build_graph(rattled(n, 5), net.decomposer, net.cutoff, net.pair_cutoff)[0] for n in ("CH3OH", "CH3CHO")]
+    graphs = [graph_of(net, rattled(n, 5))[0] for n in ("CH3OH", "CH3CHO")]
     graph = HamiltonianGraph.batch(graphs, net.decomposer.n_slots)
-    coefficients = net(graph)
-    (coefficients.onsite.square().sum() + coefficients.offsite.square().sum()).backward()
+    sum(part.square().sum() for coefficients in net(graph) for part in coefficients).backward()
     silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not silent, silent
 
@@ -164,10 +190,10 @@ def test_gradients_reach_every_parameter(net):
 def test_output_reaches_every_irrep(net):
     """p ⊗ p holds the pseudovector 1e, d ⊗ d goes up to L = 4: no component may stay at zero."""
     atoms = rattled("CH3CHO", 6)
-    graph, _ = build_graph(atoms, net.decomposer, net.cutoff, net.pair_cutoff)
+    graph, _ = graph_of(net, atoms)
     with torch.no_grad():
         coefficients = net(graph)
-    for part in coefficients:
+    for part in (part for form in coefficients for part in form):
         assert float(part.abs().amax(0).min()) > 1e-9
 
 

@@ -2,18 +2,16 @@
 
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-import torch
-
 from hampred.basis import OrbitalBasis
+from hampred.data.inputs import INPUTS
 from hampred.errors import HampredError
-from hampred.nn.base import HamiltonianNet
+from hampred.nn.base import FORMS, HamiltonianNet, double_precision
 
 MAX_SIZE = 1024
 """Largest width or number of layers: a file cannot ask for more memory than a machine has."""
@@ -43,7 +41,7 @@ def build_net(name: str, basis: OrbitalBasis, settings: Mapping[str, Any]) -> Ha
         HampredError: What `require_settings` refuses, or settings that do not fit the basis.
     """
     require_settings(name, settings)
-    with _double_precision():
+    with double_precision():
         return architectures()[name](basis, **settings)
 
 
@@ -75,17 +73,12 @@ def _check_range(key: str, value: object, default: object) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(default, float) and not (number and 0 < float(value) < 1e6):
         raise HampredError(f"net.{key}: give a positive number, not {value!r}.")
+    if isinstance(default, tuple):
+        known = {"inputs": list(INPUTS), "forms": list(FORMS)}.get(key, [])
+        if not isinstance(value, (list, tuple)) or set(map(str, value)) - set(known) or len(set(value)) < len(value):
+            raise HampredError(f"net.{key}: give a list of {', '.join(known)}, not {value!r}.")
+        if key == "forms" and not value:
+            raise HampredError(f"net.forms: give one or more of {', '.join(known)}.")
     whole = type(default) is int or (default is None and value is not None)
     if whole and not (type(value) is int and 0 <= value <= MAX_SIZE):
         raise HampredError(f"net.{key}: give a whole number from 0 to {MAX_SIZE}, not {value!r}.")
-
-
-@contextmanager
-def _double_precision() -> Iterator[None]:
-    """Networks are built in float64 and cast later: constants such as Clebsch–Gordan coefficients must be exact."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)

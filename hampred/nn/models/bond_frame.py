@@ -5,7 +5,7 @@ SO(3)); here with the mirrors that contain the bond, so that the network is equi
 carry natural (p = (−1)^l) and unnatural parity in separate channels. See `hampred.nn.frames`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,20 +14,12 @@ from torch import Tensor, nn
 
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
-from hampred.nn.base import BlockCoefficients, HamiltonianNet
+from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet
+from hampred.nn.features import FeatureLinear, FeatureNorm, Features, IrrepsPlaces
 from hampred.nn.frames import BondFrames, Channels, O2Linear, from_channels, to_channels
-from hampred.nn.norm import DegreeLinear, DegreeNorm, degree_index
+from hampred.nn.input_blocks import InputBlocks
+from hampred.nn.norm import DegreeLinear, degree_index
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
-
-
-class Features(NamedTuple):
-    """Features of atoms: natural [n, (lmax+1)², C_n] and unnatural [n, (lmax+1)², C_u], components in irreps order."""
-
-    natural: Tensor
-    unnatural: Tensor
-
-    def __add__(self, other: "Features") -> "Features":  # type: ignore[override]
-        return Features(self.natural + other.natural, self.unnatural + other.unnatural)
 
 
 class Bonds(NamedTuple):
@@ -38,12 +30,14 @@ class Bonds(NamedTuple):
         frames: Wigner matrices for natural and unnatural channels, each [n, (lmax+1)², (lmax+1)²].
         radial: Radial basis and element embeddings of both atoms.
         envelope: Smooth cutoff [n].
+        inputs: What the input matrices say of each pair, in its frame (rows sorted by m).
     """
 
     pairs: Tensor
     frames: tuple[Tensor, Tensor]
     radial: tuple[Tensor, Tensor, Tensor]
     envelope: Tensor
+    inputs: Features
 
 
 class NeighborDensity(nn.Module):
@@ -68,7 +62,12 @@ class BondConvolution(nn.Module):
     spread: Tensor
 
     def __init__(
-        self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int], radial: dict[str, int]
+        self,
+        lmax: int,
+        channels_in: tuple[int, int],
+        channels: tuple[int, int],
+        radial: dict[str, int],
+        inputs: tuple[int, int],
     ) -> None:
         """Builds the convolution.
 
@@ -77,14 +76,16 @@ class BondConvolution(nn.Module):
             channels_in: Natural and unnatural channels of the atoms.
             channels: The same for the bonds.
             radial: Sizes of the radial network.
+            inputs: Natural and unnatural channels that the bonds bring along.
         """
         super().__init__()
         self.channels, self.n_rows, c = channels, lmax + 1, sum(channels)
-        odd = channels_in[1] > 0
+        odd = channels_in[1] + inputs[1] > 0
+        both = (channels[0] + inputs[0], channels[1] + inputs[1])
         self.atoms = nn.ModuleList(FeatureLinear(lmax, channels_in, channels) for _ in range(2))
         self.radial = RadialNetwork(**radial, n_out=self.n_rows * (2 * c + channels[0]))
         self.n_gates = [channels[1] * odd] + [c] * lmax
-        self.first = O2Linear(lmax, channels, channels, gates=sum(self.n_gates), pseudoscalars=odd)
+        self.first = O2Linear(lmax, both, channels, gates=sum(self.n_gates), pseudoscalars=odd)
         self.second = O2Linear(lmax, channels, channels, pseudoscalars=odd)
         self.register_buffer("spread", nn.functional.one_hot(degree_index(lmax)).to(torch.get_default_dtype()), False)
 
@@ -98,6 +99,8 @@ class BondConvolution(nn.Module):
         both = from_i[i] * self._spread(first) + from_j[j] * self._spread(second)
         natural, unnatural = both.split(self.channels, dim=-1)
         local = bonds.frames[0] @ natural, bonds.frames[1] @ unnatural
+        if bonds.inputs.natural.shape[-1]:
+            local = tuple(torch.cat(parts, dim=-1) for parts in zip(local, bonds.inputs))
         hidden = self._gate(self.first(to_channels(*local)), shift)
         return Features(*from_channels(self.second(hidden), *self.channels))
 
@@ -121,38 +124,6 @@ class BondConvolution(nn.Module):
         width = pair.shape[-1] // sum(self.channels)
         natural, unnatural = gate.split(self.channels, dim=-1)
         return torch.cat([natural.repeat(1, width), unnatural.repeat(1, width)], dim=-1)[:, None]
-
-
-class FeatureLinear(nn.Module):
-    """One matrix for each l and parity class; without inputs of unnatural parity those outputs are zero."""
-
-    def __init__(self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int]) -> None:
-        """Builds the map between (natural, unnatural) channels."""
-        super().__init__()
-        self.natural = DegreeLinear(lmax, channels_in[0], channels[0])
-        self.unnatural = DegreeLinear(lmax, channels_in[1], channels[1], bias=False) if channels_in[1] else None
-        self.n_unnatural = channels[1]
-
-    def forward(self, x: Features) -> Features:
-        """The mapped features."""
-        natural = self.natural(x.natural)
-        if self.unnatural is None:
-            return Features(natural, natural.new_zeros(*natural.shape[:2], self.n_unnatural))
-        return Features(natural, self.unnatural(x.unnatural))
-
-
-class FeatureNorm(nn.Module):
-    """Normalises natural and unnatural features, each by itself."""
-
-    def __init__(self, lmax: int, channels: tuple[int, int]) -> None:
-        """Builds the norm for (natural, unnatural) channels of each l = 0 … lmax; there may be no unnatural ones."""
-        super().__init__()
-        self.natural = DegreeNorm(lmax, channels[0])
-        self.unnatural = DegreeNorm(lmax, channels[1]) if channels[1] else nn.Identity()
-
-    def forward(self, x: Features) -> Features:
-        """The normalised features."""
-        return Features(self.natural(x.natural), self.unnatural(x.unnatural))
 
 
 class AtomUpdate(nn.Module):
@@ -182,26 +153,33 @@ class Interaction(nn.Module):
     """One layer: messages along the bonds, then an update of each atom."""
 
     def __init__(
-        self, lmax: int, channels_in: tuple[int, int], channels: tuple[int, int], radial: dict[str, int], scale: float
+        self,
+        lmax: int,
+        channels_in: tuple[int, int],
+        channels: tuple[int, int],
+        radial: dict[str, int],
+        inputs: tuple[int, int],
+        scale: float,
     ) -> None:
         """Builds the layer; sums of messages are multiplied with `scale`."""
         super().__init__()
         self.norm = FeatureNorm(lmax, channels_in)
-        self.convolution = BondConvolution(lmax, channels_in, channels, radial)
+        self.convolution = BondConvolution(lmax, channels_in, channels, radial, inputs)
         self.update = AtomUpdate(lmax, channels)
         self.scale, self.added = scale, [new - old for old, new in zip(channels_in, channels)]
 
     def forward(self, x: Features, bonds: Bonds) -> Features:
         """New features of the atoms."""
-        messages = self.convolution(self.norm(x), bonds)
-        target, strength = bonds.pairs[:, 0], (bonds.envelope * self.scale)[:, None, None]
-        x = Features(
-            *(
-                nn.functional.pad(part, (0, added)).index_add(0, target, frame.transpose(1, 2) @ (message * strength))
-                for part, added, frame, message in zip(x, self.added, bonds.frames, messages)
-            )
-        )
+        normed, channels = self.norm(x), zip(x, self.added)
+        x = Features(*(nn.functional.pad(part, (0, added)) for part, added in channels))
+        x = Features(*(p.index_add(0, bonds.pairs[:, 0], m) for p, m in zip(x, self.messages(normed, bonds))))
         return x + self.update(x)
+
+    def messages(self, normed: Features, bonds: Bonds) -> Features:
+        """What each bond [n_bonds, …] brings to its first atom."""
+        local = self.convolution(normed, bonds)
+        strength = (bonds.envelope * self.scale)[:, None, None]
+        return Features(*(frame.transpose(1, 2) @ (part * strength) for frame, part in zip(bonds.frames, local)))
 
 
 class BondFrameNet(HamiltonianNet):
@@ -222,6 +200,8 @@ class BondFrameNet(HamiltonianNet):
         hidden: int = 64,
         n_embedding: int = 16,
         n_neighbors: float = 8.0,
+        inputs: Sequence[str] = ("overlap", "baseline", "density"),
+        forms: Sequence[str] = FORMS,
     ) -> None:
         """Builds the network.
 
@@ -237,12 +217,15 @@ class BondFrameNet(HamiltonianNet):
             hidden: Width of the radial networks.
             n_embedding: Size of the element embedding.
             n_neighbors: Typical number of neighbours, which scales the sum of messages.
+            inputs: Matrices that the network is given beside the geometry: ``overlap``, ``baseline``, ``density``.
+            forms: Components in which it predicts: ``covariant``, ``mixed``, ``contravariant``.
 
         Raises:
             HampredError: `lmax` is too small for the blocks of the basis.
         """
-        super().__init__(basis, cutoff, pair_cutoff)
+        super().__init__(basis, cutoff, pair_cutoff, inputs, forms)
         self.lmax = lmax = self.required_lmax(lmax)
+        inputs, forms = list(inputs), list(forms)
         self._settings = {k: v for k, v in locals().items() if k not in ("self", "basis", "__class__")}
         channels = (natural, unnatural)
         radial = {"n_radial": n_radial, "n_embedding": n_embedding, "hidden": hidden}
@@ -252,27 +235,28 @@ class BondFrameNet(HamiltonianNet):
         self.radial_basis = RadialBasis(n_radial)
         self.frames = BondFrames(lmax)
         self.density = NeighborDensity(lmax, natural, radial)
-        inputs = [(natural, 0)] + [channels] * (n_layers - 1)
+        extra = (natural // 2, unnatural // 2) if inputs else (0, 0)
+        self.blocks = InputBlocks(self.decomposer, lmax, len(inputs), channels, extra) if inputs else None
+        before = [channels if inputs else (natural, 0)] + [channels] * (n_layers - 1)
         scale = n_neighbors**-0.5
-        self.layers = nn.ModuleList(Interaction(lmax, c_in, channels, radial, scale) for c_in in inputs)
+        self.layers = nn.ModuleList(Interaction(lmax, c_in, channels, radial, extra, scale) for c_in in before)
         self.norm = FeatureNorm(lmax, channels)
         self.register_buffer("element_index", self.decomposer.element_index.clone(), persistent=False)
 
-        onsite, offsite = (_Places(ir, lmax) for ir in (self.decomposer.irreps_onsite, self.decomposer.irreps_offsite))
-        self.pair_convolution = BondConvolution(lmax, channels, channels, radial)
-        self.pair_out = O2Linear(lmax, channels, offsite.channels)
+        onsite, offsite = IrrepsPlaces.of(self.decomposer, lmax)
+        self.pair_convolution = BondConvolution(lmax, channels, channels, radial, extra)
+        self.pair_out = O2Linear(lmax, channels, self._for_forms(offsite))
         self.onsite_update = AtomUpdate(lmax, channels)
-        self.onsite_out = nn.ModuleList(
-            DegreeLinear(lmax, c_in, c_out, bias=c_in == natural) for c_in, c_out in zip(channels, onsite.channels)
-        )
+        widths = zip(channels, self._for_forms(onsite), (True, False))
+        self.onsite_out = nn.ModuleList(DegreeLinear(lmax, c_in, c_out, bias=bias) for c_in, c_out, bias in widths)
         self.offsite_places, self.onsite_places = offsite, onsite
 
     def settings(self) -> dict[str, Any]:
         """Arguments that build this network again."""
         return dict(self._settings)
 
-    def _bonds(self, graph: HamiltonianGraph) -> tuple[Bonds, Bonds]:
-        """Geometry of the edges and of the pairs."""
+    def _bonds(self, graph: HamiltonianGraph) -> tuple[Bonds, Bonds, Features | None]:
+        """The edges, the pairs, and what the input matrices say of the atoms."""
         dtype = self.dtype
         embedding = self.embedding(self.element_index[graph.numbers])
         distance = graph.vectors.norm(dim=-1)
@@ -282,20 +266,28 @@ class BondFrameNet(HamiltonianNet):
             self.frames(graph.vectors, dtype),
             (self.radial_basis(distance).to(dtype), embedding[i], embedding[j]),
             envelope(distance, self.pair_cutoff).to(dtype),
+            Features(*(self.offsite_places.index.new_zeros(0, 0, 0, dtype=dtype),) * 2),
         )
+        atoms = None
+        if self.blocks is not None:
+            atoms, inputs = self.blocks(self.input_coefficients(graph), pairs.frames)
+            pairs = pairs._replace(inputs=inputs)
         if len(graph.edges) == len(graph.pairs):
             edges = pairs
         else:
             natural, unnatural = (frame[graph.edges] for frame in pairs.frames)
             radial, first, second = (part[graph.edges] for part in pairs.radial)
-            edges = Bonds(graph.pairs[graph.edges], (natural, unnatural), (radial, first, second), pairs.envelope)
-        return edges._replace(envelope=envelope(distance[graph.edges], self.cutoff).to(dtype)), pairs
+            inputs = Features(*(part[graph.edges] for part in pairs.inputs)) if atoms else pairs.inputs
+            geometry = (natural, unnatural), (radial, first, second)
+            edges = Bonds(graph.pairs[graph.edges], *geometry, pairs.envelope, inputs)
+        return edges._replace(envelope=envelope(distance[graph.edges], self.cutoff).to(dtype)), pairs, atoms
 
-    def _features(self, graph: HamiltonianGraph, edges: Bonds) -> Iterator[Features]:
+    def _features(self, graph: HamiltonianGraph, edges: Bonds, atoms: Features | None) -> Iterator[Features]:
         scalars = self.start(self.element_index[graph.numbers])
         size = (self.lmax + 1) ** 2
         natural = nn.functional.pad(scalars[:, None], (0, 0, 0, size - 1)) + self.density(len(scalars), edges)
-        x = Features(natural, natural.new_zeros(len(natural), size, 0))
+        unnatural = natural.new_zeros(len(natural), size, 0)
+        x = Features(natural, unnatural) if atoms is None else Features(natural + atoms.natural, atoms.unnatural)
         yield x
         for layer in self.layers:
             x = layer(x, edges)
@@ -303,8 +295,8 @@ class BondFrameNet(HamiltonianNet):
 
     def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[tuple[o3.Irreps, Tensor]]:
         """Features of the atoms after each layer, as e3nn lays them out."""
-        edges, _ = self._bonds(graph)
-        for x in self._features(graph, edges):
+        edges, _, atoms = self._bonds(graph)
+        for x in self._features(graph, edges, atoms):
             for part, sign in zip(x, (1, -1)):
                 if not part.shape[-1]:  # nothing of unnatural parity at the start
                     continue
@@ -312,40 +304,25 @@ class BondFrameNet(HamiltonianNet):
                 rows = [part[:, l * l : (l + 1) ** 2].transpose(1, 2).flatten(1) for l in range(self.lmax + 1)]
                 yield irreps, torch.cat(rows, dim=1)  # pyright: ignore[reportReturnType] (a type of e3nn)
 
-    def raw_coefficients(self, graph: HamiltonianGraph) -> BlockCoefficients:
-        """Coefficients of order one."""
-        edges, pairs = self._bonds(graph)
-        *_, x = self._features(graph, edges)
+    def _for_forms(self, places: IrrepsPlaces) -> tuple[int, int]:
+        """Natural and unnatural channels of all forms together."""
+        return places.channels[0] * len(self.forms), places.channels[1] * len(self.forms)
 
+    def raw_coefficients(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
+        """Coefficients of each form, of order one."""
+        edges, pairs, inputs = self._bonds(graph)
+        *_, x = self._features(graph, edges, inputs)
+        return [BlockCoefficients(*parts) for parts in zip(self._onsite(x), self._offsite(self.norm(x), pairs))]
+
+    def _onsite(self, x: Features) -> list[Tensor]:
+        """Coefficients of the onsite blocks in each form [n_atoms, D]."""
         atoms = x + self.onsite_update(x)
-        onsite = self.onsite_places.gather(*(f(part) for f, part in zip(self.onsite_out, atoms)))
+        return self.onsite_places.gather(*(f(part) for f, part in zip(self.onsite_out, atoms)))
 
-        hidden = self.pair_convolution(self.norm(x), pairs)
-        local = from_channels(self.pair_out(to_channels(*hidden)), *self.offsite_places.channels)
+    def _offsite(self, normed: Features, pairs: Bonds) -> list[Tensor]:
+        """Coefficients of the blocks of pairs in each form [n_pairs, D]."""
+        hidden = self.pair_convolution(normed, pairs)
+        local = from_channels(self.pair_out(to_channels(*hidden)), *self._for_forms(self.offsite_places))
         strength = pairs.envelope[:, None, None]
         natural, unnatural = (frame.transpose(1, 2) @ (part * strength) for frame, part in zip(pairs.frames, local))
-        return BlockCoefficients(onsite, self.offsite_places.gather(natural, unnatural))
-
-
-class _Places(nn.Module):
-    """Where the coefficients of given irreps stand among features [n, (lmax+1)², C] of natural and unnatural parity."""
-
-    index: Tensor
-
-    def __init__(self, irreps: o3.Irreps, lmax: int) -> None:
-        super().__init__()
-        most = {True: 1, False: 1}
-        for mul, ir in irreps:
-            most[ir.p == (-1) ** ir.l] = max(most[ir.p == (-1) ** ir.l], mul)
-        self.channels = (most[True], most[False])
-        index = []
-        for mul, ir in irreps:
-            natural = ir.p == (-1) ** ir.l
-            first = 0 if natural else (lmax + 1) ** 2 * self.channels[0]
-            width = self.channels[0] if natural else self.channels[1]
-            index += [first + (ir.l**2 + m) * width + k for k in range(mul) for m in range(2 * ir.l + 1)]
-        self.register_buffer("index", torch.tensor(index), persistent=False)
-
-    def gather(self, natural: Tensor, unnatural: Tensor) -> Tensor:
-        """Coefficients [n, D] in the order of the irreps."""
-        return torch.cat([natural.flatten(1), unnatural.flatten(1)], dim=1)[:, self.index]
+        return self.offsite_places.gather(natural, unnatural)

@@ -4,7 +4,7 @@ The classical construction (Thomas et al. 2018; Batzner et al. 2022): features �
 distance. It costs O(L⁶) where `bond_frame` costs O(L³), and shares everything else with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
-from hampred.nn.base import BlockCoefficients, HamiltonianNet
+from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
 
 
@@ -81,10 +81,12 @@ class Layer(nn.Module):
         self.residual = o3.Linear(irreps_in, irreps)
         self.scale = scale
 
-    def forward(self, x: Tensor, edges: Tensor, harmonics: Tensor, radial: Any, strength: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, edges: Tensor, harmonics: Tensor, radial: Any, strength: Tensor, given: Tensor | float
+    ) -> Tensor:
         """New features of the atoms [n_atoms, dim]."""
         i, j = edges.unbind(-1)
-        messages = self.message(self.source(x)[j], harmonics, radial) * (strength * self.scale)[:, None]
+        messages = self.message(self.source(x)[j] + given, harmonics, radial) * (strength * self.scale)[:, None]
         summed = messages.new_zeros(len(x), messages.shape[1]).index_add(0, i, messages)
         return self.residual(x) + self.update(self.gate(summed))
 
@@ -107,6 +109,8 @@ class TensorProductNet(HamiltonianNet):
         hidden: int = 32,
         n_embedding: int = 16,
         n_neighbors: float = 8.0,
+        inputs: Sequence[str] = ("overlap", "baseline", "density"),
+        forms: Sequence[str] = FORMS,
     ) -> None:
         """Builds the network.
 
@@ -122,12 +126,15 @@ class TensorProductNet(HamiltonianNet):
             hidden: Width of the radial networks.
             n_embedding: Size of the element embedding.
             n_neighbors: Typical number of neighbours, which scales the sum of messages.
+            inputs: Matrices that the network is given beside the geometry: ``overlap``, ``baseline``, ``density``.
+            forms: Components in which it predicts: ``covariant``, ``mixed``, ``contravariant``.
 
         Raises:
             HampredError: `lmax` is too small for the blocks of the basis.
         """
-        super().__init__(basis, cutoff, pair_cutoff)
+        super().__init__(basis, cutoff, pair_cutoff, inputs, forms)
         self.lmax = lmax = self.required_lmax(lmax)
+        inputs, forms = list(inputs), list(forms)
         self._settings = {k: v for k, v in locals().items() if k not in ("self", "basis", "__class__")}
         radial = {"n_radial": n_radial, "n_embedding": n_embedding, "hidden": hidden}
         n_elements = len(basis.elements)
@@ -137,26 +144,40 @@ class TensorProductNet(HamiltonianNet):
         self.embedding = nn.Embedding(n_elements, n_embedding)
         self.radial_basis = RadialBasis(n_radial)
         self.harmonics = o3.SphericalHarmonics(self.irreps_sh, normalize=True, normalization="component")
-        inputs = [o3.Irreps([(natural, "0e")])] + [self.irreps] * (n_layers - 1)
-        self.layers = nn.ModuleList(Layer(x, self.irreps, self.irreps_sh, radial, n_neighbors**-0.5) for x in inputs)
+        start = o3.Irreps([(natural, "0e")])
+        before = [self.irreps if inputs else start] + [self.irreps] * (n_layers - 1)
+        self.layers = nn.ModuleList(Layer(x, self.irreps, self.irreps_sh, radial, n_neighbors**-0.5) for x in before)
+        d = self.decomposer
+        given = (d.irreps_onsite, d.irreps_offsite, d.irreps_offsite) if inputs else ()  # atoms, messages, pairs
+        self.given = nn.ModuleList(o3.Linear(len(inputs) * a, self.irreps) for a in given)
         self.onsite_gate = _gate(self.irreps)
         self.onsite_in = o3.Linear(self.irreps, self.onsite_gate.irreps_in)
-        self.onsite_out = o3.Linear(self.onsite_gate.irreps_out, self.decomposer.irreps_onsite)
+        self.onsite_out = o3.Linear(self.onsite_gate.irreps_out, len(forms) * self.decomposer.irreps_onsite)
         self.pair_gate = _gate(self.irreps)
         self.pair_mix = o3.Linear(self.irreps + self.irreps, self.irreps)
         self.pair_product = BondProduct(self.irreps, self.irreps_sh, self.pair_gate.irreps_in, radial)
-        self.pair_out = o3.Linear(self.pair_gate.irreps_out, self.decomposer.irreps_offsite)
+        self.pair_out = o3.Linear(self.pair_gate.irreps_out, len(forms) * self.decomposer.irreps_offsite)
         self.register_buffer("element_index", self.decomposer.element_index.clone(), persistent=False)
 
     def settings(self) -> dict[str, Any]:
         """Arguments that build this network again."""
         return dict(self._settings)
 
-    def _features(self, graph: HamiltonianGraph) -> Iterator[Tensor]:
-        x = self.start(self.element_index[graph.numbers])
+    def _given(self, graph: HamiltonianGraph) -> tuple[Tensor, Tensor | float, Tensor | float]:
+        """First features of the atoms, and what the input matrices add to messages and pairs."""
+        start = self.start(self.element_index[graph.numbers])
+        if not self.inputs:
+            return start, 0.0, 0.0
+        blocks = self.input_coefficients(graph)
+        onsite, offsite = (torch.cat(parts, dim=-1) for parts in zip(*blocks))
+        of_atoms, of_messages, of_pairs = self.given
+        x = nn.functional.pad(start, (0, self.irreps.dim - start.shape[1])) + of_atoms(onsite)
+        return x, of_messages(offsite)[graph.edges], of_pairs(offsite)
+
+    def _features(self, graph: HamiltonianGraph, x: Tensor, given: Tensor | float) -> Iterator[Tensor]:
         edges, harmonics, radial, strength = self._bonds(graph, graph.edges, self.cutoff)
         for layer in self.layers:
-            x = layer(x, edges, harmonics, radial, strength)
+            x = layer(x, edges, harmonics, radial, strength, given)
             yield x
 
     def _bonds(self, graph: HamiltonianGraph, which: Tensor, cutoff: float) -> tuple[Tensor, Tensor, Any, Tensor]:
@@ -169,15 +190,19 @@ class TensorProductNet(HamiltonianNet):
 
     def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[tuple[o3.Irreps, Tensor]]:
         """Features of the atoms after each layer."""
-        for x in self._features(graph):
-            yield self.irreps, x
+        x, messages, _ = self._given(graph)
+        for features in self._features(graph, x, messages):
+            yield self.irreps, features
 
-    def raw_coefficients(self, graph: HamiltonianGraph) -> BlockCoefficients:
-        """Coefficients of order one."""
-        *_, x = self._features(graph)
+    def raw_coefficients(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
+        """Coefficients of each form, of order one."""
+        x, messages, given = self._given(graph)
+        *_, x = self._features(graph, x, messages)
         onsite = self.onsite_out(self.onsite_gate(self.onsite_in(x)))
         every = torch.arange(len(graph.pairs), device=graph.pairs.device)
         pairs, harmonics, radial, strength = self._bonds(graph, every, self.pair_cutoff)
         both = self.pair_mix(torch.cat([x[pairs[:, 0]], x[pairs[:, 1]]], dim=-1))
-        hidden = self.pair_gate(self.pair_product(both, harmonics, radial))
-        return BlockCoefficients(onsite, self.pair_out(hidden) * strength[:, None])
+        hidden = self.pair_gate(self.pair_product(both + given, harmonics, radial))
+        offsite = self.pair_out(hidden) * strength[:, None]
+        parts = (x.chunk(len(self.forms), dim=1) for x in (onsite, offsite))
+        return [BlockCoefficients(*both) for both in zip(*parts)]

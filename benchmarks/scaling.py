@@ -1,0 +1,237 @@
+"""How do time and memory of a prediction grow with the molecule, from 10 to 3,000 atoms, stage by stage?
+
+Clusters of water (1 g/cm³, on face-centred sites in random orientations), columns of water of one cross-section, and
+alkane chains. All stages but the diagonalisation should cost linear time; the orbitals around the gap come from a
+factorisation of H − σS (`hampred.electronic.sparse_eigen`). In a cluster of finite size an atom has more neighbours the
+larger the cluster is, until all but its surface is bulk; a column or a chain shows the cost of an atom by itself.
+
+    python benchmarks/scaling.py [--max-atoms N] [--systems cluster column chain] [--model RUN] [--out scaling]
+
+Without ``--model``, the baseline is fitted to a few labels made on the spot and the network has random weights of small
+width: the time is that of a trained model, the energies are about those of the baseline.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import molecule
+from record import arguments_of, print_table, run, say, write_record
+
+import hampred
+from data_gen.backends.pyscf_molecule import PySCFMolecule
+from hampred.baseline import make_baseline
+from hampred.basis import OrbitalBasis
+from hampred.config import LevelConfig
+from hampred.electronic.sparse_eigen import SparseEigenproblem
+from hampred.electronic.sparse_state import SparseState
+from hampred.harmonics import random_rotation
+from hampred.inference import Predictor
+from hampred.interop.local_integrals import POTENTIAL_THRESHOLD, THRESHOLD, LocalIntegrals
+from hampred.interop.pyscf import build_mole
+from hampred.large import require_local
+from hampred.model_file import Model
+from hampred.nn.models import build_net
+from hampred.nn.portions import LargeGraph, correction, correction_elements
+
+SIZES = (10, 30, 100, 300, 1000, 3000)
+LINEAR = ("graph", "overlap", "baseline", "network", "assembly")
+FITTED_FROM = 100
+"""Atoms from which exponents are fitted."""
+
+CHECKED = 10_000
+"""Orbitals up to which a factorisation proves that the truncated S is positive definite."""
+
+SITE = (4 * 18.015 / 0.602214) ** (1 / 3)
+"""Edge of a cubic cell with four water molecules at 1 g/cm³, Å."""
+
+NET = {"cutoff": 5.0, "pair_cutoff": 7.0, "inputs": ["overlap", "baseline"], "forms": ["covariant"]}
+
+
+def water(n: int, column: bool = False, seed: int = 0) -> Atoms:
+    """A ball of n molecules, or a column of 10 Å by 10 Å; of ten orientations each takes the one with most room."""
+    generator, shape = np.random.default_rng(seed), molecule("H2O").positions
+    shape = shape - shape[0]
+    reach = n if column else int(np.ceil((n / 4) ** (1 / 3))) + 2
+    width = 1 if column else reach
+    grid = np.stack(np.meshgrid(*2 * [np.arange(-width, width)], np.arange(-reach, reach), indexing="ij"), -1)
+    faces = 0.5 * np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    sites = SITE * (grid.reshape(-1, 1, 3) + faces).reshape(-1, 3)
+    far = np.abs(sites[:, 2]) if column else np.linalg.norm(sites, axis=1)
+    sites = sites[np.lexsort((*sites.T, np.round(far, 6)))[:n]]
+    placed = np.empty((0, 3))
+    for site in sites:
+        near = placed[np.linalg.norm(placed - site, axis=1) < 6.0]
+        trials = [shape @ random_rotation(generator).T + site for _ in range(10)]
+        room = [np.linalg.norm(near[:, None] - x, axis=-1).min(initial=9.0) for x in trials]
+        placed = np.concatenate([placed, trials[int(np.argmax(room))]])
+    return Atoms([8, 1, 1] * n, placed)
+
+
+def alkane(n: int) -> Atoms:
+    """CₙH₂ₙ₊₂ in its all-trans form, C–C 1.53 Å, C–H 1.09 Å, every angle tetrahedral."""
+    angle = np.arccos(-1 / 3)
+    step, rise = 1.53 * np.sin(angle / 2), 1.53 * np.cos(angle / 2) / 2
+    carbons = np.array([[k * step, (-1) ** k * rise, 0.0] for k in range(n)])
+    out, side = 1.09 * np.cos(angle / 2), 1.09 * np.sin(angle / 2)
+    hydrogens = [x + [0.0, np.sign(x[1]) * out, sign * side] for x in carbons for sign in (-1, 1)]
+    ends = [carbons[0] - [step, 2 * rise, 0.0], carbons[-1] + [step, -2 * np.sign(carbons[-1][1]) * rise, 0.0]]
+    ends = [x + (end - x) * 1.09 / 1.53 for x, end in zip(carbons[[0, -1]], ends)]
+    return Atoms([6] * n + [1] * (2 * n + 2), np.concatenate([carbons, hydrogens, ends]))
+
+
+SYSTEMS = {
+    "cluster": lambda n: water(max(n // 3, 1)),
+    "column": lambda n: water(max(n // 3, 1), column=True),
+    "chain": lambda n: alkane(max((n - 2) // 3, 2)),
+}
+
+
+def quick_model() -> Predictor:
+    """The baseline `fitted_sap` fitted to water dimers and butane, and a network with random weights."""
+    backend = PySCFMolecule(LevelConfig(functional="pbe", basis="def2-svp", grid_level=1))
+    frames = [water(2, seed=seed) for seed in range(3)] + [alkane(4)]
+    samples = []
+    for seed, atoms in enumerate(frames):
+        atoms.rattle(0.03, seed=seed)
+        samples.append(backend.label(atoms))
+    baseline = make_baseline("fitted_sap", backend.level)
+    baseline.fit(samples)
+    torch.manual_seed(0)
+    net = build_net("bond_frame", OrbitalBasis.from_name("def2-svp", [1, 6, 8]), NET)
+    for scaling in (net.onsite_scaling, net.offsite_scaling):
+        scaling.width.fill_(1e-5)
+    return Predictor(Model(net, baseline, backend.level))
+
+
+class Stages:
+    """Wall seconds, CPU seconds and peak memory (GiB) of each stage of one prediction."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, dict[str, float]] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measures what happens inside."""
+        Path("/proc/self/clear_refs").write_text("5")  # sets the peak back
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        figures = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        self.figures[name] = figures | {"peak_GiB": int(status["VmHWM"].split()[0]) / 2**20}
+        say(f"  {name}: {figures['wall_s']:.2f} s, {self.figures[name]['peak_GiB']:.2f} GiB")
+
+
+def measure(predictor: Predictor, atoms: Atoms, k: int) -> dict:
+    """One prediction as `hampred.large.predict_large` makes it, and k orbitals on each side of the gap."""
+    net, stages = require_local(predictor), Stages()
+    mole = build_mole(atoms, predictor.level.basis)
+    integrals = LocalIntegrals(mole)
+    with stages.stage("overlap"):
+        s = integrals.overlap()
+    with stages.stage("baseline"):
+        h0 = predictor.model.baseline.local_hamiltonian(integrals)
+    known = {"overlap": s, "baseline": h0}
+    with stages.stage("graph"):
+        graph = LargeGraph(atoms, net, [known[name] for name in net.inputs])
+    with stages.stage("network"):
+        elements = correction_elements(net, graph)
+    with stages.stage("assembly"):
+        h = (h0 + correction(net, graph, elements)).tocsr()
+    del elements, h0, known
+    state = SparseState(atoms, graph.layout, h, s, mole.nelectron // 2)
+    del graph
+    with stages.stage("eigen"):
+        frontier = state.frontier(k)
+    checked = mole.nao <= CHECKED
+    residual = h @ frontier.coefficients - (s @ frontier.coefficients) * frontier.energies
+    return {
+        "formula": atoms.get_chemical_formula(),
+        "n_atoms": len(atoms),
+        "n_orbitals": mole.nao,
+        "overlap_elements": int(s.nnz),
+        "linear_wall_s": sum(stages.figures[name]["wall_s"] for name in LINEAR),
+        "linear_cpu_s": sum(stages.figures[name]["cpu_s"] for name in LINEAR),
+        "stages": stages.figures,
+        "homo_Eh": frontier.homo,
+        "lumo_Eh": frontier.lumo,
+        "overlap_negative_eigenvalues": SparseEigenproblem(s, s).factorised(0.0).n_negative if checked else None,
+        "levels_Eh": frontier.energies.tolist(),
+        "largest_residual_Eh": float(np.linalg.norm(residual, axis=0).max()),
+    }
+
+
+def exponents(rows: list[dict]) -> dict[str, float]:
+    """Slopes of log time (CPU) and of the number of elements over log atoms, from `FITTED_FROM` atoms."""
+    rows = [row for row in rows if row["n_atoms"] >= 0.9 * FITTED_FROM]
+    if len(rows) < 2:
+        return {}
+    columns = {name: [row["stages"][name]["cpu_s"] for row in rows] for name in (*LINEAR, "eigen")}
+    columns |= {key: [row[key] for row in rows] for key in ("linear_cpu_s", "linear_wall_s", "overlap_elements")}
+    atoms = np.log([row["n_atoms"] for row in rows])
+    return {name: float(np.polyfit(atoms, np.log(np.maximum(t, 1e-4)), 1)[0]) for name, t in columns.items()}
+
+
+def report(results: dict[str, list[dict]], slopes: dict[str, dict[str, float]]) -> None:
+    """One table: wall seconds of each stage, peak memory, energies; last, the exponents."""
+    head = (
+        "system",
+        "atoms",
+        "orbitals",
+        *(f"{n} / s" for n in (*LINEAR, "eigen")),
+        "peak / GiB",
+        "HOMO",
+        "LUMO / E_h",
+    )
+    rows = []
+    for name, measured in results.items():
+        for row in measured:
+            times = [row["stages"][stage]["wall_s"] for stage in (*LINEAR, "eigen")]
+            peak = max(figures["peak_GiB"] for figures in row["stages"].values())
+            rows.append([name, row["n_atoms"], row["n_orbitals"], *times, peak, row["homo_Eh"], row["lumo_Eh"]])
+        if found := slopes[name]:
+            rows.append([f"{name}: exponents", None, None, *(found[n] for n in (*LINEAR, "eigen")), None, None, None])
+    print_table("Prediction of large molecules: wall time of each stage, exponents of CPU time", head, rows)
+    for name, found in slopes.items():
+        if found:
+            cpu, wall, elements = (found[key] for key in ("linear_cpu_s", "linear_wall_s", "overlap_elements"))
+            print(f"{name}: all but the eigen-solver ~ N^{cpu:.2f} (CPU), N^{wall:.2f} (wall); S ~ N^{elements:.2f}")
+
+
+def main() -> None:
+    parser = arguments_of(__doc__, "scaling")
+    parser.add_argument("--model", type=Path, help="trained model with a local baseline")
+    parser.add_argument("--max-atoms", type=int, default=max(SIZES), help="largest molecule")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--k", type=int, default=5, help="orbitals on each side of the gap")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    predictor = hampred.load(options.model) if options.model else quick_model()
+    require_local(predictor)
+
+    results: dict[str, list[dict]] = {name: [] for name in options.systems}
+    slopes: dict[str, dict[str, float]] = {}
+    for name in options.systems:
+        for size in [size for size in SIZES if size <= options.max_atoms]:
+            atoms = SYSTEMS[name](size)
+            say(f"{name}: {len(atoms)} atoms")
+            results[name].append(measure(predictor, atoms, options.k))
+            slopes[name] = exponents(results[name])
+            figures = {"results": results, "exponents": slopes, "net": predictor.model.net.settings()}
+            thresholds = {"overlap": THRESHOLD, "potential_Eh": POTENTIAL_THRESHOLD}
+            baseline = predictor.baseline_name
+            write_record(options.out / "scaling.json", figures | {"thresholds": thresholds, "baseline": baseline})
+    report(results, slopes)
+
+
+if __name__ == "__main__":
+    run(main)

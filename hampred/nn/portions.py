@@ -1,0 +1,200 @@
+"""A network on a large molecule, portion by portion: bounded memory, linear time, the same numbers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array, vstack
+from torch import Tensor, nn
+
+from hampred.basis import BasisLayout
+from hampred.blocks.matrix import BlockMatrix
+from hampred.data.graph import HamiltonianGraph, graph_of_pairs
+from hampred.data.neighbors import neighbor_pairs
+from hampred.nn.features import Features
+from hampred.nn.models.bond_frame import BondFrameNet
+from hampred.nn.radial import envelope
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Places = NDArray[np.int32]
+
+PAIRS = 4096
+"""Pairs of atoms in a portion."""
+
+ROWS = 512
+"""Rows of a portion of a product of sparse matrices."""
+
+
+@dataclass(frozen=True, eq=False)
+class Portion:
+    """Some pairs of a large molecule, each with its reverse, and their atoms.
+
+    Attributes:
+        atoms: Atoms of the molecule that the pairs join [n_atoms].
+        graph: Their graph.
+        skeleton: Its blocks, without values.
+    """
+
+    atoms: IntArray
+    graph: HamiltonianGraph
+    skeleton: BlockMatrix
+
+
+class LargeGraph:
+    """The pairs of atoms of a large molecule, which it gives portion by portion.
+
+    Attributes:
+        layout: Orbitals of each atom.
+        pairs: Atoms i, j [n_pairs, 2], sorted.
+        vectors: r_j − r_i [n_pairs, 3], Å.
+    """
+
+    def __init__(self, atoms: Atoms, net: BondFrameNet, inputs: Sequence[csr_array]) -> None:
+        """Finds the pairs.
+
+        Args:
+            atoms: A molecule, positions in Å.
+            net: Gives cutoffs and irreps.
+            inputs: The matrices of `net.inputs`, sparse.
+        """
+        self.net, self.inputs = net, inputs
+        self.layout: BasisLayout = net.basis.layout(atoms.numbers)
+        self.pairs, _, self.vectors = neighbor_pairs(atoms, net.pair_cutoff)
+        self._reverse = np.lexsort((self.pairs[:, 0], self.pairs[:, 1]))
+
+    def single_atoms(self) -> Iterator[Portion]:
+        """All atoms, without pairs."""
+        for atoms in np.array_split(np.arange(self.layout.n_atoms), -(-self.layout.n_atoms // PAIRS)):
+            yield self._portion(atoms, np.empty(0, dtype=np.int64))
+
+    def portions(self, cutoff: float) -> Iterator[Portion]:
+        """All pairs closer than a cutoff (Å)."""
+        near = np.linalg.norm(self.vectors, axis=1) < cutoff
+        half = np.flatnonzero(near & (self.pairs[:, 0] < self.pairs[:, 1]))
+        for part in np.array_split(half, -(-2 * len(half) // PAIRS) or 1):
+            both = np.concatenate([part, self._reverse[part]])
+            yield self._portion(np.unique(self.pairs[both]), both)
+
+    def _portion(self, atoms: IntArray, which: IntArray) -> Portion:
+        layout, net = self.layout.basis.layout(self.layout.numbers[atoms]), self.net
+        pairs, shifts = np.searchsorted(atoms, self.pairs[which]), np.zeros((len(which), 3), dtype=np.int64)
+        graph, skeleton = graph_of_pairs(layout, net.decomposer, net.cutoff, pairs, shifts, self.vectors[which])
+        portion = Portion(atoms, graph, skeleton)
+        if not self.inputs:
+            return portion
+        places = self.places(portion)
+        values = torch.from_numpy(np.stack([np.asarray(matrix[places]).ravel() for matrix in self.inputs], axis=1))
+        return Portion(atoms, graph.with_inputs(values), skeleton)
+
+    def places(self, portion: Portion) -> tuple[IntArray, IntArray]:
+        """Row and column of each value of a portion in the matrices of the molecule."""
+        first = self.layout.offsets[portion.atoms]
+        i, j = portion.skeleton.pairs[portion.skeleton.pair_of_value].T
+        row, column = portion.skeleton.local_indices
+        return first[i] + row, first[j] + column
+
+
+@torch.inference_mode()
+def correction_elements(net: BondFrameNet, graph: LargeGraph) -> tuple[Places, Places, Array]:
+    """What the network predicts of a large molecule.
+
+    Returns:
+        Rows and columns [n_values], and values [n_values, n_forms + 1]: the elements in each of `net.forms` (Hartree),
+        and a factor that fades to 0 at the cutoff.
+    """
+    x = _features(net, graph)
+    onsite, normed = net._onsite(x), net.norm(x)
+    parts = [_entries(net, graph, portion, onsite, normed) for portion in graph.single_atoms()]
+    parts += [_entries(net, graph, portion, onsite, normed) for portion in graph.portions(net.pair_cutoff)]
+    rows, columns, values = (np.concatenate(part) for part in zip(*parts))
+    return rows, columns, values
+
+
+def correction(net: BondFrameNet, graph: LargeGraph, elements: tuple[Places, Places, Array]) -> csr_array:
+    """ΔH of a large molecule from `correction_elements`: symmetric, sparse [n_orbitals, n_orbitals], Hartree."""
+    rows, columns, values = elements
+    shape = 2 * (graph.layout.n_orbitals,)
+    *forms, fade = (coo_array((column, (rows, columns)), shape=shape).tocsr() for column in values.T)
+    matrices = dict(zip(net.forms, forms))
+    total = matrices.get("covariant", csr_array(shape))
+    if set(matrices) - {"covariant"}:
+        overlap = fade.multiply(graph.inputs[net.inputs.index("overlap")]).tocsr()
+        for form, factors in (("mixed", (overlap,)), ("contravariant", (overlap, overlap))):
+            if form in matrices:
+                half = _product(matrices[form], factors, 0.5 * fade)
+                total = total + half + half.T
+    return total.tocsr()
+
+
+def _features(net: BondFrameNet, graph: LargeGraph) -> Features:
+    """Features of all atoms after all layers."""
+    x = _start(net, graph)
+    for layer in net.layers:
+        normed = layer.norm(x)
+        x = Features(*(nn.functional.pad(part, (0, added)) for part, added in zip(x, layer.added)))
+        for portion in graph.portions(net.cutoff):
+            bonds, atoms = net._bonds(portion.graph)[0], torch.from_numpy(portion.atoms)
+            target = atoms[bonds.pairs[:, 0]]
+            for part, message in zip(x, layer.messages(_of(normed, atoms), bonds)):
+                part.index_add_(0, target, message)
+        x = x + layer.update(x)
+    return x
+
+
+def _start(net: BondFrameNet, graph: LargeGraph) -> Features:
+    """Features of all atoms before the first layer."""
+    singles = [portion.graph for portion in graph.single_atoms()]
+    parts = [
+        next(net._features(single, edges, atoms)) for single in singles for edges, _, atoms in [net._bonds(single)]
+    ]
+    x = Features(*(torch.cat(part) for part in zip(*parts)))
+    for portion in graph.portions(net.cutoff):
+        density = net.density(len(portion.atoms), net._bonds(portion.graph)[0])
+        x.natural.index_add_(0, torch.from_numpy(portion.atoms), density)
+    return x
+
+
+def _entries(
+    net: BondFrameNet, graph: LargeGraph, portion: Portion, onsite: list[Tensor], normed: Features
+) -> tuple[Places, Places, Array]:
+    """Rows, columns and values [n, n_forms + 1] of the blocks of a portion; the last column fades at the cutoff."""
+    atoms, small = torch.from_numpy(portion.atoms), portion.graph
+    numbers, alone = small.numbers, not len(small.pairs)
+    pairs = [part.new_zeros(0, 0) for part in onsite]
+    if not alone:
+        pairs = net._offsite(_of(normed, atoms), net._bonds(small)[1])
+    columns = []
+    for k, (form, on, off) in enumerate(zip(net.forms, onsite, pairs)):
+        if alone:
+            blocks = net.decomposer.compose(net.onsite_scaling(on[atoms], numbers, with_mean=k == 0), onsite=True)
+            columns.append(blocks.flatten()[small.onsite_values])
+            continue
+        blocks = net.decomposer.compose(net.offsite_scaling(off, numbers[small.pairs], with_mean=False))
+        if form != "mixed":
+            blocks = 0.5 * (blocks + blocks[small.reverse].transpose(1, 2))
+        columns.append(blocks.flatten()[small.offsite_values])
+    places = small.onsite_values if alone else small.offsite_values
+    fade = envelope(small.vectors.norm(dim=-1), net.pair_cutoff, power=24.0)
+    columns.append(torch.ones(len(places)) if alone else fade[places // net.decomposer.n_slots**2])
+    first = 0 if alone else len(small.onsite_values)
+    i, j = (place[first:].astype(np.int32) for place in graph.places(portion))
+    return i, j, torch.stack([column.double() for column in columns], dim=1).numpy()
+
+
+def _of(x: Features, atoms: Tensor) -> Features:
+    """The features of some atoms."""
+    return Features(*(part[atoms] for part in x))
+
+
+def _product(matrix: csr_array, factors: tuple[csr_array, ...], weights: csr_array) -> csr_array:
+    """M S or S M S, for one or two factors S, where a matrix of weights is not zero, times the weights."""
+    slabs = []
+    for first in range(0, len(matrix.indptr) - 1, ROWS):
+        rows = slice(first, first + ROWS)
+        slab = matrix[rows] @ factors[0] if len(factors) == 1 else (factors[0][rows] @ matrix) @ factors[1]
+        slabs.append(slab.multiply(weights[rows]).tocsr())
+    return csr_array(vstack(slabs))

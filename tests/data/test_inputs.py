@@ -1,0 +1,52 @@
+"""The matrices that a network is given: they transform like H, and the density counts the electrons."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+
+from hampred.baseline.sap import Sap
+from hampred.basis import OrbitalBasis
+from hampred.data.inputs import INPUTS
+from hampred.electronic.orbitals import fermi_occupations
+from hampred.harmonics import random_rotation
+from hampred.interop.pyscf import build_mole, overlap
+
+
+def matrices(atoms: Atoms) -> dict[str, np.ndarray]:
+    mole = build_mole(atoms, "def2-svp")
+    h0, s = Sap().hamiltonian(mole), overlap(mole)
+    return {name: make(h0, s, mole.nelectron) for name, make in INPUTS.items()}
+
+
+@pytest.mark.parametrize("improper", [False, True], ids=["proper", "improper"])
+def test_inputs_of_a_rotated_molecule_are_rotated(improper):
+    atoms = molecule("CH3OH")
+    q = random_rotation(np.random.default_rng(1), improper)
+    turned = atoms.copy()
+    turned.positions = atoms.positions @ q.T
+    d = OrbitalBasis.from_name("def2-svp", atoms.numbers).layout(atoms.numbers).rotation(q)
+    first, second = matrices(atoms), matrices(turned)
+    for name in INPUTS:
+        assert np.abs(second[name] - d @ first[name] @ d.T).max() < 1e-12 * np.abs(first[name]).max(), name
+
+
+def test_density_holds_the_electrons():
+    found = matrices(molecule("H2O"))
+    assert np.isclose(np.trace(np.linalg.solve(found["overlap"], found["density"])), 10, atol=1e-10)
+
+
+def test_occupations_are_aufbau_when_cold_and_even_where_levels_meet():
+    energies = np.array([-1.0, -0.5, -0.5, 0.5])
+    assert np.allclose(fermi_occupations(energies, 6, 1e-3), [2, 2, 2, 0])
+    assert np.allclose(fermi_occupations(energies, 4, 1e-3), [2, 1, 1, 0])
+    assert np.isclose(fermi_occupations(energies, 3.3, 0.2).sum(), 3.3)
+    assert np.allclose(fermi_occupations(energies, 8, 0.02), 2)
+
+
+def test_density_is_smooth_where_levels_cross():
+    def density(split: float) -> np.ndarray:
+        h = np.diag([-1.0, -0.5, -0.5 + split])
+        return INPUTS["density"](h, np.eye(3), 4)
+
+    assert np.abs(density(1e-7) - density(-1e-7)).max() < 1e-4

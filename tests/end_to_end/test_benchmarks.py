@@ -1,0 +1,91 @@
+"""Each benchmark in the small, from its command to its table and its JSON file; the same command resumes."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+TINY = {"natural": 8, "unnatural": 4, "n_layers": 1, "hidden": 16, "n_radial": 8}
+SMALL_NET = [word for key, value in TINY.items() for word in ("--set", f"net.{key}={value}")]
+BY_MOLECULE = ["--set", "split.train=1", "--set", "split.validation=1", "--set", "split.seed=0"]
+
+
+@pytest.fixture
+def benchmark(monkeypatch, tmp_path, capsys):
+    """Runs a benchmark as a command would, into `tmp_path`; gives its JSON and what it printed."""
+
+    def run(name: str, *words: object) -> tuple[dict, str]:
+        monkeypatch.syspath_prepend(str(FOLDER))
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, words), "--out", str(tmp_path)])
+        capsys.readouterr()
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+        record = json.loads((tmp_path / f"{name}.json").read_text())
+        assert record["benchmark"] == name and record["machine"]["cpu"] and record["versions"]["torch"]
+        assert name in record["command"]
+        return record, capsys.readouterr().out
+
+    return run
+
+
+def test_accuracy_water(benchmark, tmp_path):
+    words = ["--count", 8, "--stdev", 0.03, "--workers", 1, "--config", "train/water", "--split", 5, 1, 2, *SMALL_NET]
+    record, printed = benchmark("accuracy_water", *words, "--max-time", 5, "--set", "epochs=3")
+    assert "not the published MD17 split" in printed and "SchNOrb" in printed
+    assert record["data"]["n_labels"] == 8 and record["data"]["geometries"][0]["sampling"][0]["stdev"] == 0.03
+    assert record["config"]["trainer"]["max_time"] == "00:00:05:00"
+    assert record["training"]["cpu_s"] > 0 and record["training"]["step_cpu_ms"] > 0
+    assert record["test"]["H_mae_uEh"]["model"] > 0 and record["n_weights"] > 0
+    assert (tmp_path / "labels" / "labels.h5").is_file()
+
+
+def test_data_efficiency_resumes(benchmark, label_store, tmp_path):
+    words = ["--labels", label_store.parent, "--counts", 2, 6, "--validation", 1, "--test", 4, "--steps", 4, *SMALL_NET]
+    first, _ = benchmark("data_efficiency", *words)
+    weights = (tmp_path / "train_6" / "model.safetensors").read_bytes()
+    again, _ = benchmark("data_efficiency", *words)
+    assert first["rows"] == again["rows"] and weights == (tmp_path / "train_6" / "model.safetensors").read_bytes()
+    assert [row["n_train"] for row in first["rows"]] == [2, 6] and {row["n_steps"] for row in first["rows"]} == {4}
+    assert (tmp_path / "data_efficiency.png").stat().st_size > 10_000
+
+
+def test_data_efficiency_never_tests_on_what_it_trains_on(benchmark, label_store, tmp_path):
+    words = ["--labels", label_store.parent, "--counts", 6, "--validation", 1, "--test", 6, "--steps", 2, *SMALL_NET]
+    with pytest.raises(SystemExit) as end:
+        benchmark("data_efficiency", *words)
+    assert end.value.code == 2
+
+
+def test_transfer(benchmark, label_store):
+    words = [*BY_MOLECULE, *SMALL_NET, "--set", "epochs=1"]
+    record, printed = benchmark("transfer", label_store, label_store, *words)
+    small, large = record["groups"][:2]
+    assert record["train"]["n_train_molecules"] == small["n_molecules"] == 1
+    # TEST is TRAIN here: what was trained and validated on is left out of it
+    assert small["methods"] == large["methods"] and large["n_labels"] == record["train"]["n_test_labels"]
+    assert set(small["methods"]) == {"hampred", "fitted_sap", "minao"} and small["methods"]["minao"]["H_mae_uEh"] > 0
+    assert small["methods"]["hampred"]["ratio_to_small"] == 1
+    assert "minao" in printed
+
+
+def test_inference_speed(benchmark):
+    words = ["--molecules", "ethanol", "--repeats", 1, "--functional", "pbe", "--basis", "sto-3g", *SMALL_NET]
+    record, printed = benchmark("inference_speed", *words)
+    row = record["molecules"]["ethanol"]
+    parts = row["float64"]["parts_cpu_s"]
+    assert all(parts[name] > 0 for name in ("molecule", "graph", "S", "H0", "network", "assembly", "diagonalise"))
+    assert row["pyscf"]["converged"] and row["ratio"] > 1
+    assert record["start_wall_s"]["process"] > record["start_wall_s"]["import"] > 0
+    assert "ethanol" in printed
+
+
+def test_ablations(benchmark, label_store, tmp_path):
+    words = [*BY_MOLECULE, *SMALL_NET, "--only", "preset", "no orbital loss", "--steps", 3, "--scf", 1]
+    record, printed = benchmark("ablations", label_store, *words)
+    rows = record["variants"]
+    assert set(rows) == {"preset", "no orbital loss"} and rows["no orbital loss"]["overrides"] == ["loss.orbitals=0"]
+    assert all(row["H_onsite_mae_uEh"] > 0 and 0 < row["density_error"] < 2 for row in rows.values())
+    assert all(row["scf_cycles"] >= 1 for row in rows.values())
+    assert "★" in printed and (tmp_path / "ablations.png").stat().st_size > 10_000

@@ -1,0 +1,157 @@
+"""The linear-scaling path gives the numbers of the dense one."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from scipy.sparse import csr_array
+
+from hampred.baseline import make_baseline
+from hampred.baseline.fitted_sap import FittedSap, exponents_of
+from hampred.basis import OrbitalBasis
+from hampred.data.sample import LevelOfTheory
+from hampred.electronic import sparse_eigen
+from hampred.electronic.eigen import solve
+from hampred.errors import HampredError
+from hampred.harmonics import random_rotation
+from hampred.inference import Predictor
+from hampred.interop.local_integrals import LocalIntegrals
+from hampred.interop.pyscf import build_mole, overlap
+from hampred.large import predict_large
+from hampred.model_file import Model, save_model
+from hampred.nn import portions
+from hampred.nn.models import build_net
+
+LEVEL = LevelOfTheory("pbe", "GGA_X_PBE, GGA_C_PBE", "def2-svp")
+NET = {"natural": 8, "unnatural": 4, "n_layers": 2, "hidden": 16, "n_radial": 8, "cutoff": 3.0, "pair_cutoff": 4.5}
+
+
+def waters(n: int, seed: int = 0) -> Atoms:
+    """Molecules in random orientations along a line that bends."""
+    generator, water = np.random.default_rng(seed), molecule("H2O").positions
+    places = [np.array([3.1 * k, 1.5 * np.sin(k), 1.5 * np.cos(2 * k)]) for k in range(n)]
+    return Atoms([8, 1, 1] * n, np.concatenate([water @ random_rotation(generator).T + x for x in places]))
+
+
+def predictor(baseline: str = "fitted_sap", **settings: object) -> Predictor:
+    """A model with random weights of the size of real ones."""
+    torch.manual_seed(0)
+    basis = OrbitalBasis.from_name(LEVEL.basis, [1, 8])
+    net = build_net("bond_frame", basis, {**NET, "inputs": ["overlap", "baseline"], "forms": ["covariant"], **settings})
+    h0 = make_baseline(baseline, LEVEL)
+    if isinstance(h0, FittedSap):
+        exponents = {z: exponents_of(z) for z in (1, 6, 8)}
+        h0 = FittedSap({z: (a, z * np.random.default_rng(z).dirichlet(np.ones(len(a)))) for z, a in exponents.items()})
+    return Predictor(Model(net, h0, LEVEL))
+
+
+def pattern(matrix) -> np.ndarray:
+    found = np.zeros(matrix.shape, dtype=bool)
+    found[matrix.tocoo().coords] = True
+    return found
+
+
+@pytest.mark.parametrize("name", ["sap", "fitted_sap"])
+def test_integrals_are_those_of_the_dense_path(name: str):
+    mole = build_mole(waters(8), LEVEL.basis)
+    baseline, integrals = predictor(name).model.baseline, LocalIntegrals(mole)
+    s, h0 = integrals.overlap(), baseline.local_hamiltonian(integrals)
+    exact_s, exact_h0 = overlap(mole), baseline.hamiltonian(mole)
+    kept = pattern(s)
+    assert (~kept).any() and np.array_equal(kept, pattern(h0))
+    assert np.abs(s.toarray() - exact_s)[kept].max() < 1e-13
+    assert np.abs(h0.toarray() - exact_h0)[kept].max() < 1e-10
+    assert np.abs(exact_s[~kept]).max() < 1e-9 and np.abs(exact_h0[~kept]).max() < 1e-8
+    assert np.array_equal(s.toarray(), s.toarray().T) and np.array_equal(h0.toarray(), h0.toarray().T)
+
+
+def test_truncated_overlap_stays_positive_definite():
+    """What is left out moves no eigenvalue of S by more than its largest sum of a row (Gershgorin, Weyl)."""
+    mole = build_mole(waters(8), LEVEL.basis)
+    s, exact = LocalIntegrals(mole).overlap().toarray(), overlap(mole)
+    bound = np.abs(s - exact).sum(axis=1).max()
+    smallest, smallest_exact = np.linalg.eigvalsh(s)[0], np.linalg.eigvalsh(exact)[0]
+    assert abs(smallest - smallest_exact) <= bound + 1e-14 and bound < 1e-7 < smallest
+
+
+@pytest.mark.parametrize("forms", [["covariant"], ["covariant", "mixed", "contravariant"]])
+def test_prediction_is_that_of_the_dense_path(monkeypatch, forms: list[str]):
+    monkeypatch.setattr(portions, "PAIRS", 20)
+    monkeypatch.setattr(portions, "ROWS", 50)
+    monkeypatch.setattr(sparse_eigen, "SMALLEST_BLOCK", 16)
+    model, atoms = predictor(forms=forms), waters(8)
+    state, dense = predict_large(model, atoms), model.predict(atoms)
+    kept = pattern(state.hamiltonian)
+    assert np.abs(state.hamiltonian.toarray() - dense.hamiltonian)[kept].max() < 1e-9
+    frontier = state.frontier(3)
+    energies, _ = solve(state.hamiltonian.toarray(), state.overlap.toarray())
+    assert np.abs(frontier.energies - energies[frontier.first : frontier.first + 6]).max() < 1e-9
+    assert abs(frontier.homo - dense.homo) < 1e-7 and abs(frontier.gap - dense.gap) < 1e-7
+    assert np.abs(dense.hamiltonian - dense.baseline_hamiltonian).max() > 1e-3  # the network has a say
+
+
+def test_equivariant(rng: np.random.Generator):
+    model, atoms = predictor(), waters(6)
+    q = random_rotation(rng, improper=True)
+    turned = Atoms(atoms.numbers, atoms.positions @ q.T + rng.normal(size=3))
+    before, after = predict_large(model, atoms), predict_large(model, turned)
+    d = before.layout.rotation(q)
+    for one, other in ((before.overlap, after.overlap), (before.hamiltonian, after.hamiltonian)):
+        assert np.abs(d @ one.toarray() @ d.T - other.toarray()).max() < 1e-9
+
+
+@pytest.mark.parametrize("name", ["core", "minao"])
+def test_baselines_without_a_range_are_refused(name: str):
+    with pytest.raises(HampredError, match="fitted_sap"):
+        predict_large(predictor(name), waters(2))
+
+
+def test_a_density_is_refused():
+    with pytest.raises(HampredError, match="density"):
+        predict_large(predictor(inputs=["overlap", "baseline", "density"]), waters(2))
+
+
+def test_command_line_takes_the_sparse_path_by_itself(monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from hampred import large
+    from hampred.cli import app
+
+    monkeypatch.setattr(large, "LARGE", 100)
+    monkeypatch.setattr("hampred.cli.predict.FRONTIER", 2)
+    model, atoms = predictor(), waters(6)
+    save_model(tmp_path / "model.safetensors", model.model)
+    for name, of in (("large", atoms), ("small", atoms[:3])):
+        of.write(tmp_path / f"{name}.xyz")
+    words = ["predict", *(str(tmp_path / f"{name}.xyz") for name in ("large", "small")), "--json"]
+    words += ["--model", str(tmp_path / "model.safetensors"), "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    dense = model.predict(atoms)
+    with np.load(tmp_path / "large.npz") as found:
+        h = csr_array(tuple(found[f"hamiltonian_{part}"] for part in ("data", "indices", "indptr")))
+        n = int(found["n_occupied"])
+        assert np.abs(h.toarray() - dense.hamiltonian).max() < 1e-6
+        assert np.abs(found["orbital_energies_Eh"] - dense.orbital_energies[n - 2 : n + 2]).max() < 1e-6
+    with np.load(tmp_path / "small.npz") as found:
+        assert found["hamiltonian"].shape == (24, 24)
+
+
+def test_scaling_benchmark(monkeypatch, tmp_path, capsys):
+    folder = Path(__file__).parents[2] / "benchmarks"
+    save_model(tmp_path / "model.safetensors", predictor().model)
+    words = ["--model", tmp_path / "model.safetensors", "--max-atoms", 10, "--k", 2, "--out", tmp_path]
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "argv", ["scaling.py", *map(str, words)])
+    runpy.run_path(str(folder / "scaling.py"), run_name="__main__")
+    record = json.loads((tmp_path / "scaling.json").read_text())
+    assert set(record["results"]) == {"cluster", "column", "chain"} and "eigen / s" in capsys.readouterr().out
+    for (row,) in record["results"].values():
+        assert row["overlap_negative_eigenvalues"] == 0 and row["largest_residual_Eh"] < 1e-8
+        assert len(row["levels_Eh"]) == 4 and row["stages"]["baseline"]["peak_GiB"] > 0
