@@ -226,9 +226,8 @@ class _Field:
         shells = [local.shell_table(rows), local.shell_table(columns)]
         block = np.zeros([int(np.ptp(local.orbitals[atoms], axis=1).sum()) for atoms in (rows, columns)])
         centre = {
-            z: a * cdist(x[rows], x[c], "sqeuclidean").min(axis=0)
-            + b * cdist(x[columns], x[c], "sqeuclidean").min(axis=0)
-            for z, c in near.items()
+            z: a * _squared_distance(x[rows], x[atoms]) + b * _squared_distance(x[columns], x[atoms])
+            for z, atoms in near.items()
         }
         found = []
         for z, atoms in near.items():
@@ -248,9 +247,8 @@ class _Field:
         for start in range(0, len(potentials), portion):
             tables = np.concatenate([*shells, potentials[start : start + portion]])
             where = (0, ends[0], ends[0], ends[1], ends[1], len(tables))
-            block += getints("int3c2e_sph", self.local.mole._atm, tables, self.environment, shls_slice=where).sum(
-                axis=-1
-            )
+            integrals = getints("int3c2e_sph", self.local.mole._atm, tables, self.environment, shls_slice=where)
+            block += integrals.sum(axis=-1)
 
 
 def _squared_distance(cell: Array, points: Array) -> Array:

@@ -42,7 +42,7 @@ def waters(n: int, seed: int = 0) -> Atoms:
 def predictor(baseline: str = "fitted_sap", **settings: object) -> Predictor:
     """A model with random weights of the size of real ones."""
     torch.manual_seed(0)
-    basis = OrbitalBasis.from_name(LEVEL.basis, [1, 8])
+    basis = OrbitalBasis.from_name(LEVEL.basis, [1, 6, 8])
     net = build_net("bond_frame", basis, {**NET, "inputs": ["overlap", "baseline"], "forms": ["covariant"], **settings})
     h0 = make_baseline(baseline, LEVEL)
     if isinstance(h0, FittedSap):
