@@ -1,5 +1,7 @@
 """What does one prediction cost on one core, part by part, against PySCF on the same molecules in the same run?
 
+Precision is that of the network: assembly and diagonalisation are always in float64.
+
 A prediction goes from the geometry to the orbital energies and includes everything: PySCF's molecule, H0, S, the
 network, the assembly of H and its diagonalisation. PySCF runs RKS at the level of the model from its default guess,
 with its default grid and convergence. Times are CPU seconds on one thread, which other processes hardly change; the
@@ -44,6 +46,7 @@ from hampred.electronic import eigen
 from hampred.inference import Predictor
 from hampred.interop.pyscf import build_mole
 from hampred.training.run import train
+from hampred.units import MICRO_HARTREE
 
 MOLECULES = {
     "ethanol": "CCO",
@@ -194,7 +197,13 @@ def measure(models: tuple[Predictor, Predictor], name: str, atoms: Atoms, repeat
     figures["batched_float32_per_cpu_s"] = measure_batch(single, atoms, max(2, 300 // len(atoms)))
     say(f"{name}: {1e3 * figures['float64']['cpu_s']:.0f} ms a prediction; PySCF runs")
     figures["pyscf"] = measure_pyscf(double, atoms)
-    figures["ratio"] = figures["pyscf"]["cpu_s"] / figures["float64"]["cpu_s"]
+    for precision in ("float64", "float32"):
+        figures[f"ratio_{precision}"] = figures["pyscf"]["cpu_s"] / figures[precision]["cpu_s"]
+    exact, rounded = double.predict(atoms), single.predict(atoms)
+    figures["float32_error_in_H_uEh"] = float(abs(exact.hamiltonian - rounded.hamiltonian).max() * MICRO_HARTREE)
+    figures["float32_error_in_energies_uEh"] = float(
+        abs(exact.orbital_energies - rounded.orbital_energies).max() * MICRO_HARTREE
+    )
     figures["qhnet_network_s"] = QHNET_SECONDS.get(name)
     return figures
 
@@ -239,16 +248,19 @@ def show(figures: dict):
         "molecule",
         "atoms",
         "orbitals",
-        "hampred / ms",
+        "float64 / ms",
         "float32 / ms",
         "batched / s⁻¹",
         "PySCF / s",
         "cycles",
-        "ratio",
+        "ratio, float64",
+        "ratio, float32",
+        "float32 changes ε by / µE_h",
     )
     table = [
         (name, r["n_atoms"], r["n_orbitals"], 1e3 * r["float64"]["cpu_s"], 1e3 * r["float32"]["cpu_s"])
-        + (r["batched_per_cpu_s"], r["pyscf"]["cpu_s"], r["pyscf"]["cycles"], r["ratio"])
+        + (r["batched_per_cpu_s"], r["pyscf"]["cpu_s"], r["pyscf"]["cycles"], r["ratio_float64"], r["ratio_float32"])
+        + (r["float32_error_in_energies_uEh"],)
         for name, r in rows.items()
     ]
     print_table(title, head, table)

@@ -48,7 +48,7 @@ from hampred.nn.models import build_net
 from hampred.training.loss import HamiltonianLoss
 from hampred.units import MICRO_HARTREE
 
-LEARNING_RATES = (3e-4, 1e-3, 3e-3)
+LEARNING_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 N_VALIDATION = 100
 BATCH_SIZE = 100
 

@@ -13,6 +13,18 @@ from hampred.errors import HampredError
 from hampred.files import replacing
 
 
+def to_row(atoms: Atoms) -> dict[str, Any]:
+    """A structure as plain JSON types: ``numbers``, ``positions`` (Å) and, of a crystal, ``cell`` (Å) and ``pbc``."""
+    row = {"numbers": atoms.numbers.tolist(), "positions": atoms.positions.tolist()}
+    return {**row, "cell": atoms.cell.tolist(), "pbc": atoms.pbc.tolist()} if atoms.pbc.any() else row
+
+
+def from_row(row: Mapping[str, Any]) -> Atoms:
+    """Inverse of `to_row`."""
+    positions = np.array(row["positions"], dtype=float).reshape(-1, 3)
+    return Atoms(row["numbers"], positions, cell=row.get("cell"), pbc=row.get("pbc"))
+
+
 class OutputFolder:
     """Where a generation keeps its work. Every file appears complete or not at all."""
 
@@ -35,8 +47,7 @@ class OutputFolder:
 
     def record(self, failure: Failure, atoms: Atoms) -> None:
         """Writes why a structure has no label, with its geometry."""
-        geometry = {"numbers": atoms.numbers.tolist(), "positions": atoms.positions.tolist()}
-        self._write_json(self._failure(failure.key), {**failure.to_dict(), **geometry})
+        self._write_json(self._failure(failure.key), {**failure.to_dict(), **to_row(atoms)})
 
     def forget(self, key: str) -> None:
         """Removes the failure of a structure that now has a label, or shall be tried again."""
@@ -52,7 +63,7 @@ class OutputFolder:
 
     def save_geometries(self, origin: Mapping[str, Any], structures: Sequence[Atoms]) -> None:
         """Keeps the geometries with the settings they were made by, so that a resumed run labels the very same."""
-        rows = [{"numbers": a.numbers.tolist(), "positions": a.positions.tolist(), "info": a.info} for a in structures]
+        rows = [{**to_row(atoms), "info": atoms.info} for atoms in structures]
         self._write_json(self.path / "geometries.json", {"origin": dict(origin), "structures": rows})
 
     def load_geometries(self, origin: Mapping[str, Any]) -> list[Atoms] | None:
@@ -67,7 +78,7 @@ class OutputFolder:
             return None
         structures = []
         for row in data["structures"]:
-            atoms = Atoms(row["numbers"], np.array(row["positions"], dtype=float).reshape(-1, 3))
+            atoms = from_row(row)
             atoms.info = row["info"]
             structures.append(atoms)
         return structures

@@ -9,13 +9,16 @@ from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
+from hampred.data.neighbors import neighbor_pairs
 from hampred.errors import FailedError, HampredError
+from hampred.interop.pyscf_cell import check_cell
 
 Array = NDArray[np.float64]
 
 OVERLAPPING = 0.4  # nearest x of any atom
 SHORTEST, LONGEST = 0.66, 1.45  # median of the nearest x
 ALONE = 3.0  # nearest x of an atom that is bound to nothing
+FAR = 8.0  # Å: no atom of a crystal is searched for beyond
 SHORTEST_BOND = 0.74  # Å, of H2, which the covalent radii of hydrogen underestimate
 NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 
@@ -45,10 +48,33 @@ def check_geometry(atoms: Atoms, charge: int = 0, *, allow_unusual_distances: bo
     if not np.isfinite(atoms.positions).all():
         raise HampredError("A coordinate is NaN or infinite: check the structure.")
     if np.any(atoms.pbc):
-        raise HampredError("The structure is periodic and this is the backend of molecules: set pbc to False.")
+        raise HampredError(
+            "The structure is periodic and this is the level of molecules: set pbc to False, or give level.crystal."
+        )
     _check_electrons(atoms, charge)
     if len(atoms) > 1:
         _check_distances(atoms, allow_unusual_distances)
+
+
+def check_crystal(atoms: Atoms, charge: int = 0, *, allow_unusual_distances: bool = False) -> None:
+    """Refuses a crystal whose label would be wrong, without any integral.
+
+    Args:
+        atoms: Positions and cell in Å.
+        charge: Total charge (e).
+        allow_unusual_distances: Skip the comparison of distances with covalent radii, overlapping atoms aside.
+
+    Raises:
+        HampredError: Empty, not finite, not periodic, a bad cell, charged, overlapping atoms, wrong unit, lone atoms.
+    """
+    if len(atoms) == 0:
+        raise HampredError("The structure has no atoms.")
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise HampredError("A coordinate or cell vector is NaN or infinite: check the structure.")
+    if charge:
+        raise HampredError(f"A crystal cannot be charged, and this one has charge {charge}: leave the charge out.")
+    check_cell(atoms)
+    _check_distances(atoms, allow_unusual_distances)
 
 
 def _check_electrons(atoms: Atoms, charge: int) -> None:
@@ -64,11 +90,21 @@ def _check_electrons(atoms: Atoms, charge: int) -> None:
 
 def nearest_ratios(atoms: Atoms) -> tuple[Array, NDArray[np.int64]]:
     """Smallest distance of each atom to another over the sum of covalent radii, and that other atom [n_atoms]."""
-    distances = atoms.get_all_distances()
-    np.fill_diagonal(distances, np.inf)
-    radii = covalent_radii[atoms.numbers]
-    ratios = distances / np.maximum(radii[:, None] + radii, SHORTEST_BOND)
+    if atoms.pbc.any():
+        distances = np.full((len(atoms), len(atoms)), np.inf)
+        pairs, _, vectors = neighbor_pairs(atoms, FAR)
+        np.minimum.at(distances, tuple(pairs.T), np.linalg.norm(vectors, axis=1))
+    else:
+        distances = atoms.get_all_distances()
+        np.fill_diagonal(distances, np.inf)
+    ratios = distances / _bond_lengths(atoms)
     return ratios.min(axis=1), ratios.argmin(axis=1)
+
+
+def _bond_lengths(atoms: Atoms) -> Array:
+    """Sums of covalent radii [n_atoms, n_atoms], Å."""
+    radii = covalent_radii[atoms.numbers]
+    return np.maximum(radii[:, None] + radii, SHORTEST_BOND)
 
 
 def _check_distances(atoms: Atoms, allow_unusual: bool) -> None:
@@ -76,7 +112,7 @@ def _check_distances(atoms: Atoms, allow_unusual: bool) -> None:
     closest = int(ratios.argmin())
     if ratios[closest] < OVERLAPPING:
         other = int(others[closest])
-        distance = np.linalg.norm(atoms.positions[closest] - atoms.positions[other])
+        distance = ratios[closest] * _bond_lengths(atoms)[closest, other]
         pair = " and ".join(f"{chemical_symbols[atoms.numbers[i]]}{i}" for i in sorted((closest, other)))
         hint = " (or are the positions in Bohr units of another program?)" if np.median(ratios) < SHORTEST else ""
         raise HampredError(f"Atoms {pair} overlap: they are {distance:.3g} Å apart; check the structure{hint}.")

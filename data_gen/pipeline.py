@@ -10,11 +10,11 @@ import numpy as np
 from ase import Atoms
 from scipy.spatial.transform import Rotation
 
+from data_gen.backends import backend_of_level
 from data_gen.backends.base import Backend
-from data_gen.backends.pyscf_molecule import PySCFMolecule
 from data_gen.cluster import require_scheduler, run_dask
-from data_gen.folder import OutputFolder
-from data_gen.geometries import DECIMALS, geometries
+from data_gen.folder import OutputFolder, to_row
+from data_gen.geometries import DECIMALS, geometries, turned
 from data_gen.summary import Failure, GenerationSummary, Progress
 from data_gen.supervisor import cpu_count, run_local
 from data_gen.worker import Answer, Task
@@ -35,15 +35,17 @@ class Plan:
         structures: Key → structure, in the order of the configuration, duplicates removed.
         refused: Key → why the guard refuses that structure.
         n_orbitals: Key → number of orbitals of each that it lets through.
+        backend: What will label them.
     """
 
     structures: dict[str, Atoms]
     refused: dict[str, str]
     n_orbitals: dict[str, int]
+    backend: Backend
 
     def cpu_seconds(self) -> float:
-        """Rough CPU seconds of all SCF: 4.5 s at 72 orbitals, growing with the power 2.3 (PBE/def2-SVP)."""
-        return float(sum(4.5 * (n / 72) ** 2.3 for n in self.n_orbitals.values()))
+        """Rough CPU seconds of all labels."""
+        return float(sum(map(self.backend.cpu_seconds, self.n_orbitals.values())))
 
 
 def generate(
@@ -86,7 +88,7 @@ def make_backend(config: GenerateConfig) -> Backend:
     Raises:
         HampredError: Unknown functional or basis set.
     """
-    return PySCFMolecule(config.level, config.scf, config.guard, config.forces)
+    return backend_of_level(config.level, config.scf, config.guard, config.forces)
 
 
 def make_plan(config: GenerateConfig, backend: Backend, folder: OutputFolder | None = None) -> Plan:
@@ -96,7 +98,7 @@ def make_plan(config: GenerateConfig, backend: Backend, folder: OutputFolder | N
         HampredError: The geometries cannot be made.
     """
     kept = folder.load_geometries(_origin(config)) if folder else None
-    plan = Plan({}, {}, {})
+    plan = Plan({}, {}, {}, backend)
     for atoms in kept if kept is not None else geometries(config):
         charge = int(atoms.info.get("charge", 0))
         key = structure_key(atoms, charge, 0, backend.level)
@@ -204,14 +206,13 @@ class _Run:
         self.folder.record(failure, atoms)
         return failure
 
-    def _task(self, key: str, shard: Path, turned: Atoms | None = None) -> Task:
-        atoms = self.plan.structures[key] if turned is None else turned
+    def _task(self, key: str, shard: Path, instead: Atoms | None = None) -> Task:
+        atoms = self.plan.structures[key] if instead is None else instead
         backend = self.config.model_dump(mode="json", include={"level", "scf", "guard", "forces"})
         return {
             "key": key,
             "shard": str(shard.absolute()),
-            "numbers": atoms.numbers.tolist(),
-            "positions": atoms.positions.tolist(),
+            **to_row(atoms),
             "charge": int(atoms.info.get("charge", 0)),
             "info": {**atoms.info, "seed": self.config.seed},
             "backend": backend,
@@ -226,7 +227,7 @@ class _Run:
         return run_local(tasks, self.workers or cpu_count(), *limits)
 
     def _label_noise(self, keys: Sequence[str]) -> float | None:
-        """Recomputes one random label in a random orientation.
+        """Recomputes one random label turned at random; a crystal also shifted, since its grid turns with the cell.
 
         Returns:
             Mean absolute difference of F after turning it back, Hartree; None where that calculation failed.
@@ -234,15 +235,17 @@ class _Run:
         rng = np.random.default_rng((self.config.seed, 7))
         key = keys[int(rng.integers(len(keys)))]
         rotation = Rotation.random(random_state=rng).as_matrix()
-        atoms = self.plan.structures[key].copy()
-        atoms.positions = np.round(atoms.positions @ rotation.T, DECIMALS)
+        atoms = turned(self.plan.structures[key], rotation)
+        if atoms.pbc.any():
+            atoms.positions += np.round(rng.random(3) @ atoms.cell.array, DECIMALS)
         shard = self.folder.noise_shard(key)
         if not shard.is_file():
             answers = list(self._execute([self._task(key, shard, atoms)]))
             if answers[0]["kind"] != "done":
                 return None
-        (label,), (turned,) = _samples([self.folder.shard(key)]), _samples([shard])
-        return label.hamiltonian.rotated(rotation).error(turned.hamiltonian)["all"]
+        (label,), (again,) = _samples([self.folder.shard(key)]), _samples([shard])
+        expected = label.hamiltonian.rotated(rotation)
+        return expected.error(again.hamiltonian.on_pairs_of(expected))["all"]
 
     def _pack(self, keys: Sequence[str], failures: Sequence[Failure], noise: float | None) -> None:
         notes = {

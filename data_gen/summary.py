@@ -72,7 +72,8 @@ class GenerationSummary:
         n_labels: Labels in the store.
         n_new: Labels computed by this run.
         failures: Structures without a label.
-        label_noise: Mean absolute change of F when one molecule is computed in another orientation, Hartree, or None.
+        label_noise: Mean absolute change of F when one structure is computed in another orientation (a crystal also
+            shifted against its grid), Hartree, or None.
         wall_s: Seconds of this run.
         cpu_s: CPU seconds of the SCF of this run's labels.
     """

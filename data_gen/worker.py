@@ -12,10 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from ase import Atoms
-
 from data_gen.backends.base import Backend
+from data_gen.folder import from_row
 from data_gen.guard import BadLabelError
 from hampred.errors import FailedError, HampredError
 
@@ -29,7 +27,7 @@ def label_one(task: Task) -> Answer:
     """Labels one structure and writes its shard.
 
     Args:
-        task: ``key``, ``shard`` (path), ``numbers``, ``positions`` (Å), ``charge``, ``info``, and ``backend``.
+        task: ``key``, ``shard`` (path), the structure as by `folder.to_row`, ``charge``, ``info``, ``backend``.
 
     Returns:
         ``key``, ``kind`` (``done``, ``storage`` where the label cannot be written, or a kind of `Failure`), ``reason``
@@ -39,7 +37,7 @@ def label_one(task: Task) -> Answer:
 
     answer: Answer = {"key": task["key"], "kind": "done", "reason": "", "cpu_s": 0.0}
     try:
-        atoms = Atoms(task["numbers"], np.array(task["positions"], dtype=float).reshape(-1, 3))
+        atoms = from_row(task)
         atoms.info = dict(task["info"])
         sample = make_backend(json.dumps(task["backend"], sort_keys=True)).label(atoms, int(task["charge"]))
         answer["cpu_s"] = float(sample.provenance["cpu_s"])
@@ -64,11 +62,11 @@ def label_one(task: Task) -> Answer:
 @lru_cache(maxsize=4)
 def make_backend(settings: str) -> Backend:
     """The backend of JSON settings ``level``, ``scf``, ``guard`` and ``forces``."""
-    from data_gen.backends.pyscf_molecule import PySCFMolecule
+    from data_gen.backends import backend_of_level
     from hampred.config import GuardConfig, LevelConfig, ScfConfig
 
     data = json.loads(settings)
-    return PySCFMolecule(
+    return backend_of_level(
         LevelConfig(**data["level"]), ScfConfig(**data["scf"]), GuardConfig(**data["guard"]), data["forces"]
     )
 

@@ -5,7 +5,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -280,6 +280,28 @@ def load_element(name: str, symbol: str) -> tuple[list, list]:
     return shells, core
 
 
+def is_gth(name: str) -> bool:
+    """Whether a basis set was made for the GTH pseudopotentials of crystals."""
+    return re.sub(r"[-_ ]", "", name.lower()).startswith("gth")
+
+
+@lru_cache(maxsize=512)
+def load_pseudopotential(name: str, symbol: str) -> list:
+    """PySCF's table of the GTH pseudopotential of one element.
+
+    Raises:
+        HampredError: PySCF has no pseudopotential of this name, or not for this element.
+    """
+    from pyscf import gto
+
+    if not re.fullmatch(r"gth-[a-z0-9-]{2,20}", name):
+        raise HampredError(f"{name!r} is no GTH pseudopotential: write gth-pbe, gth-pade or gth-blyp.")
+    try:
+        return list(gto.basis.load_pseudo(name, symbol) or [])
+    except Exception as error:  # PySCF raises KeyError, RuntimeError and BasisNotFoundError here
+        raise HampredError(f"PySCF has no pseudopotential {name} of {symbol}: choose gth-pbe or gth-pade.") from error
+
+
 @lru_cache(maxsize=512)
 def _element_basis(name: str, number: int) -> ElementBasis:
     from pyscf import gto
@@ -292,4 +314,7 @@ def _element_basis(name: str, number: int) -> ElementBasis:
         mole.ecp = {symbol: core}
     mole.spin = None
     mole.build(dump_input=False, parse_arg=False)
-    return _read_atom(mole, 0)
+    found = _read_atom(mole, 0)
+    if is_gth(name):  # the cores are the same whatever functional the pseudopotential is made for
+        return replace(found, n_core=number - sum(load_pseudopotential("gth-pbe", symbol)[0]))
+    return found

@@ -27,6 +27,8 @@ class Config(BaseModel):
 Int = Annotated[int, Field(strict=True)]
 """A whole number, for which YAML's Yes and No do not pass."""
 
+PositiveInt = Annotated[int, Field(strict=True, ge=1)]
+
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -40,6 +42,14 @@ class RattleConfig(Config):
     kind: Literal["rattle"]
     count: Int = Field(1, ge=1)  # structures made from each one that comes in
     stdev: float = Field(0.05, gt=0, le=0.5)  # Å
+
+
+class StrainConfig(Config):
+    """Random symmetric strains of a crystal, shear included."""
+
+    kind: Literal["strain"]
+    count: Int = Field(1, ge=1)
+    stdev: float = Field(0.02, gt=0, le=0.1)  # of each component of the strain
 
 
 class NormalModesConfig(Config):
@@ -61,7 +71,9 @@ class MolecularDynamicsConfig(Config):
     friction: float = Field(0.01, gt=0)  # 1/fs
 
 
-Sampling = Annotated[RattleConfig | NormalModesConfig | MolecularDynamicsConfig, Field(discriminator="kind")]
+Sampling = Annotated[
+    RattleConfig | StrainConfig | NormalModesConfig | MolecularDynamicsConfig, Field(discriminator="kind")
+]
 
 
 class SourceConfig(Config):
@@ -96,7 +108,29 @@ class SmilesConfig(SourceConfig):
     conformers: Int = Field(1, ge=1)
 
 
-Source = Annotated[FileConfig | G2Config | SmilesConfig, Field(discriminator="kind")]
+class BulkConfig(SourceConfig):
+    """A crystal by name, as ASE builds it."""
+
+    kind: Literal["bulk"]
+    name: str  # Si, MgO
+    structure: str | None = None  # diamond, fcc, rocksalt, …; None: that of the element
+    a: float | None = Field(None, gt=0)  # Å; None: that of the element
+    c: float | None = Field(None, gt=0)  # Å
+    cubic: bool = False  # the conventional instead of the primitive cell
+    repeat: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 1, 1)
+
+
+Source = Annotated[FileConfig | G2Config | SmilesConfig | BulkConfig, Field(discriminator="kind")]
+
+
+class CrystalConfig(Config):
+    """What the labels of crystals need to be told besides; see `hampred.interop.crystal_level.CrystalLevel`."""
+
+    pseudo: str = "gth-pbe"
+    ke_cutoff: float = Field(20.0, gt=0, le=2000)  # Hartree
+    kpoint_length: float = Field(10.0, ge=0, le=500)  # Å; n points where lattice planes are h apart: n h ≥ length
+    folding_length: float = Field(18.0, ge=0, le=500)  # Å; H(R) must have decayed at half of it
+    smearing: float = Field(0.0, ge=0, le=0.1)  # Hartree, of the occupations of metals
 
 
 class LevelConfig(Config):
@@ -108,6 +142,7 @@ class LevelConfig(Config):
     conv_tol: float = Field(1e-9, gt=0, le=1e-4)  # Hartree
     density_fit: bool = False  # shifts F by about 8e-6 Hartree: part of the level
     auxbasis: str | None = None
+    crystal: CrystalConfig | None = None  # labels of crystals; grid_level then has no meaning
 
 
 class ScfConfig(Config):
@@ -122,6 +157,7 @@ class GuardConfig(Config):
 
     min_overlap_eigenvalue: float = Field(1e-6, gt=0)
     allow_unusual_distances: bool = False  # switches off the check that tells Å from Bohr
+    max_folding_error: float = Field(1.0, gt=0)  # meV, of the occupied bands of H(R)
 
 
 class GenerateConfig(Config):

@@ -27,6 +27,10 @@ class Backend(Protocol):
         """
         ...
 
+    def cpu_seconds(self, n_orbitals: int) -> float:
+        """Rough CPU seconds of the label of a structure with so many orbitals."""
+        ...
+
     def label(self, atoms: Atoms, charge: int) -> HamiltonianSample:
         """Labels one structure.
 

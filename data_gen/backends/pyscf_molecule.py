@@ -77,6 +77,10 @@ class PySCFMolecule:
             raise HampredError(f"{n_electrons} electrons do not fit {n_orbitals} orbitals: check charge and basis.")
         return n_orbitals
 
+    def cpu_seconds(self, n_orbitals: int) -> float:
+        """4.5 s at 72 orbitals, growing with the power 2.3 (PBE/def2-SVP)."""
+        return 4.5 * (n_orbitals / 72) ** 2.3
+
     def label(self, atoms: Atoms, charge: int = 0) -> HamiltonianSample:
         """Runs the SCF and takes F at the converged density.
 

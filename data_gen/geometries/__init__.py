@@ -9,12 +9,14 @@ from collections.abc import Iterator
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from data_gen.geometries.crystals import bulk_structures
 from data_gen.geometries.files import file_structures
 from data_gen.geometries.molecules import g2_structures, smiles_structures
 from data_gen.geometries.sampling import sample
-from hampred.config import FileConfig, G2Config, GenerateConfig, SmilesConfig, SourceConfig
+from hampred.config import BulkConfig, FileConfig, G2Config, GenerateConfig, SmilesConfig, SourceConfig
 
 DECIMALS = 8
 """Positions are rounded to 1e-8 Å: the same on every machine, and the same after a text file."""
@@ -31,11 +33,21 @@ def geometries(config: GenerateConfig) -> Iterator[Atoms]:
             if source.charge is not None:
                 base.info["charge"] = source.charge
             for count, atoms in enumerate(_sampled(base, source, (config.seed, place, number))):
-                if source.rotate:
-                    rng = np.random.default_rng((config.seed, place, number, 99, count))
-                    atoms.positions = atoms.positions @ Rotation.random(random_state=rng).as_matrix().T
-                atoms.positions = np.round(atoms.positions, DECIMALS)
-                yield atoms
+                rng = np.random.default_rng((config.seed, place, number, 99, count))
+                yield turned(atoms, Rotation.random(random_state=rng).as_matrix() if source.rotate else np.eye(3))
+
+
+def turned(atoms: Atoms, rotation: NDArray[np.float64]) -> Atoms:
+    """A copy with positions r and cell vectors turned to Q r, rounded to `DECIMALS`.
+
+    Args:
+        atoms: The structure.
+        rotation: Orthogonal matrix Q [3, 3].
+    """
+    new = atoms.copy()
+    new.positions = np.round(atoms.positions @ rotation.T, DECIMALS)
+    new.cell = np.round(atoms.cell.array @ rotation.T, DECIMALS)
+    return new
 
 
 def _base(source: SourceConfig, seed: int) -> Iterator[Atoms]:
@@ -46,6 +58,8 @@ def _base(source: SourceConfig, seed: int) -> Iterator[Atoms]:
         return g2_structures(source.names)
     if isinstance(source, SmilesConfig):
         return smiles_structures(source.smiles, source.conformers, seed)
+    if isinstance(source, BulkConfig):
+        return bulk_structures(source)
     raise TypeError(type(source))
 
 

@@ -1,4 +1,4 @@
-"""Structures about a given one: rattling, normal modes, molecular dynamics."""
+"""Structures about a given one: rattling, strain, normal modes, molecular dynamics."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms, units
 from numpy.typing import NDArray
 
-from hampred.config import MolecularDynamicsConfig, NormalModesConfig, RattleConfig
+from hampred.config import MolecularDynamicsConfig, NormalModesConfig, RattleConfig, StrainConfig
 from hampred.errors import HampredError
 
 Array = NDArray[np.float64]
@@ -20,20 +20,34 @@ HESSIAN_STEP = 0.005
 """Å, of the central differences of GFN2-xTB forces."""
 
 
-def sample(atoms: Atoms, how: object, seed: Seed) -> Iterator[Atoms]:
-    """Makes structures from one, with its ``info`` and the name of the sampling in ``source``."""
+def sample(atoms: Atoms, how: Any, seed: Seed) -> Iterator[Atoms]:
+    """Makes structures from one, with its ``info`` and the name of the sampling in ``source``.
+
+    Raises:
+        HampredError: The sampling does not fit the structure, or lacks an extra that is not installed.
+    """
+    source = f"{atoms.info.get('source', '')} {how.kind}".strip()
+    for positions, cell in _made(atoms, how, seed):
+        new = Atoms(atoms.numbers, positions, cell=cell, pbc=atoms.pbc)
+        new.info = {**atoms.info, "source": source}
+        yield new
+
+
+def _made(atoms: Atoms, how: Any, seed: Seed) -> Iterator[tuple[Array, Array]]:
+    """Positions [n_atoms, 3] and cell vectors [3, 3] of the new structures, Å."""
+    if isinstance(how, StrainConfig):
+        return strained(atoms, how, seed)
     if isinstance(how, RattleConfig):
         made = rattled(atoms, how, seed)
+    elif atoms.pbc.any():
+        raise HampredError(f"The sampling {how.kind} is for molecules: sample crystals with strain and rattle.")
     elif isinstance(how, NormalModesConfig):
         made = normal_modes(atoms, how, seed)
     elif isinstance(how, MolecularDynamicsConfig):
         made = molecular_dynamics(atoms, how, seed)
     else:
         raise TypeError(type(how))
-    for positions in made:
-        new = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc)
-        new.info = {**atoms.info, "source": f"{atoms.info.get('source', '')} {how.kind}".strip()}
-        yield new
+    return ((positions, atoms.cell.array) for positions in made)
 
 
 def rattled(atoms: Atoms, how: RattleConfig, seed: Seed) -> Iterator[Array]:
@@ -41,6 +55,20 @@ def rattled(atoms: Atoms, how: RattleConfig, seed: Seed) -> Iterator[Array]:
     for number in range(how.count):
         rng = np.random.default_rng((*seed, number))
         yield atoms.positions + how.stdev * rng.standard_normal(atoms.positions.shape)
+
+
+def strained(atoms: Atoms, how: StrainConfig, seed: Seed) -> Iterator[tuple[Array, Array]]:
+    """Positions [n_atoms, 3] and cell vectors [3, 3] (Å) under random symmetric strains, r → (1 + ε) r.
+
+    Raises:
+        HampredError: The structure has no cell.
+    """
+    if not atoms.pbc.any():
+        raise HampredError("The sampling strain is for crystals: sample molecules with rattle, normal_modes or md.")
+    for number in range(how.count):
+        draws = how.stdev * np.random.default_rng((*seed, number)).standard_normal((3, 3))
+        strain = np.eye(3) + np.triu(draws) + np.triu(draws, 1).T
+        yield atoms.positions @ strain, atoms.cell.array @ strain
 
 
 def normal_modes(atoms: Atoms, how: NormalModesConfig, seed: Seed) -> Iterator[Array]:

@@ -5,36 +5,71 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from hampred.basis import OrbitalBasis
+from hampred.blocks.matrix import BlockMatrix
 from hampred.errors import HampredError
+from hampred.interop.crystal_level import CrystalLevel
 from hampred.interop.local_integrals import LocalIntegrals
+from hampred.interop.periodic_fock import PeriodicFock
+from hampred.interop.pyscf import build_mole
 
 
 @dataclass(frozen=True)
 class Minao:
     """H0 = F[P_minao], with functional and grid of the labels; equivariant to the noise of the grid only.
 
+    For a crystal these are superposed atomic densities, on the meshes of the labels, and F is folded as the labels are.
+
     Attributes:
         functional: PySCF's name of the functional.
         grid_level: Level of PySCF's integration grid.
         density_fit: Whether Coulomb integrals are density-fitted.
         auxbasis: Fitting basis, None for PySCF's default.
+        crystal: What defines the labels of crystals, None for molecules.
     """
 
     functional: str
     grid_level: int
     density_fit: bool = False
     auxbasis: str | None = None
+    crystal: CrystalLevel | None = None
 
     name: ClassVar[str] = "minao"
     grid_free: ClassVar[bool] = False
 
     @classmethod
     def from_level(cls, level: Any) -> Self:
-        """Functional, grid and density fitting of the labels."""
-        return cls(level.functional, level.grid_level, level.density_fit, level.auxbasis)
+        """Functional, grid and density fitting, or meshes and pseudopotential, of the labels."""
+        crystal = getattr(level, "crystal", None)
+        return cls(level.functional, level.grid_level, level.density_fit, level.auxbasis, crystal)
+
+    def blocks(self, atoms: Atoms, basis: str, charge: int = 0) -> BlockMatrix:
+        """H0 of a molecule or crystal as blocks.
+
+        Args:
+            atoms: Positions and cell in Å.
+            basis: PySCF's name of the basis set.
+            charge: Total charge (e), 0 for crystals.
+
+        Returns:
+            Hartree; of a crystal all blocks that the odd mesh of the level tells apart, with the energy zero of PySCF.
+
+        Raises:
+            HampredError: The structure cannot be built, or is a crystal while the level is one of molecules.
+        """
+        if not atoms.pbc.any():
+            mole = build_mole(atoms, basis, charge)
+            return BlockMatrix.from_dense(
+                OrbitalBasis.from_mole(mole, basis).layout(atoms.numbers), self.hamiltonian(mole)
+            )
+        if self.crystal is None:
+            raise HampredError("The structure is periodic and this baseline is of molecules: set pbc to False.")
+        fock = PeriodicFock(atoms, self.functional, basis, self.crystal)
+        return fock.blocks(fock.guess())
 
     def hamiltonian(self, mole: Any) -> NDArray[np.float64]:
         """The Fock matrix of the guess [n_orbitals, n_orbitals], Hartree.
@@ -71,8 +106,9 @@ class Minao:
         """There is nothing to fit."""
 
     def state(self) -> dict[str, Any]:
-        """Name, functional, grid and density fitting."""
-        return {"name": self.name, **asdict(self)}
+        """Name, functional, grid and density fitting, and what defines the labels of crystals."""
+        told = {key: value for key, value in asdict(self).items() if (key, value) != ("crystal", None)}
+        return {"name": self.name, **told}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
@@ -83,4 +119,5 @@ class Minao:
             int(state["grid_level"]),
             bool(state["density_fit"]),
             None if auxbasis is None else str(auxbasis),
+            CrystalLevel.from_dict(state["crystal"]) if state.get("crystal") else None,
         )

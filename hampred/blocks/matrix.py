@@ -136,10 +136,18 @@ class BlockMatrix:
         Returns:
             Complex matrix [n_orbitals, n_orbitals].
         """
-        phases = np.exp(2j * np.pi * (self.cell_shifts @ np.asarray(k, dtype=float)))
-        n = self.layout.n_orbitals
-        values = self.values * phases[self.pair_of_value]
-        return csr_array((values, (self.rows, self.columns)), shape=(n, n)).toarray()
+        cells, by_cell = self._by_cell
+        angles = 2 * np.pi * (cells @ np.asarray(k, dtype=float))
+        parts = by_cell @ np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        return (parts[:, 0] + 1j * parts[:, 1]).reshape(2 * (self.layout.n_orbitals,))
+
+    @cached_property
+    def _by_cell(self) -> tuple[IntArray, csr_array]:
+        """Lattice vectors R [n_cells, 3], and M(R) as columns [n_orbitals², n_cells], for sums at many k."""
+        cells, index = np.unique(self.cell_shifts, axis=0, return_inverse=True)
+        places = self.rows * self.layout.n_orbitals + self.columns
+        shape = (self.layout.n_orbitals**2, len(cells))
+        return cells, csr_array((self.values, (places, index.ravel()[self.pair_of_value])), shape=shape)
 
     def transposed(self) -> "BlockMatrix":
         """The adjoint on the same list of pairs: M_ij(R) becomes M_ji(−R)ᵀ."""
@@ -163,6 +171,16 @@ class BlockMatrix:
         for z_i, z_j, _, index in self.groups():
             values[index] = d[z_i] @ self.values[index] @ d[z_j].T
         return replace(self, values=values)
+
+    def on_pairs_of(self, other: "BlockMatrix") -> "BlockMatrix":
+        """The same matrix on the list of pairs of another: blocks that are not there are zero, others are left out."""
+        mine, theirs = (np.column_stack([m.pairs, m.cell_shifts]) for m in (self, other))
+        place = {key: index for index, key in enumerate(map(tuple, mine.tolist()))}
+        values = np.zeros(other.starts[-1])
+        for index, key in enumerate(map(tuple, theirs.tolist())):
+            if key in place:
+                values[other.starts[index] : other.starts[index + 1]] = self.block(place[key]).ravel()
+        return replace(other, values=values)
 
     def plus(self, other: "BlockMatrix") -> "BlockMatrix":
         """Sum of two matrices on the same list of pairs."""

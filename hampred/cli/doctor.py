@@ -31,6 +31,8 @@ EXTRAS = {
     "smiles": ("rdkit", "structures from SMILES"),
     "sample": ("tblite", "normal modes and molecular dynamics"),
     "dask": ("distributed", "labels on a cluster"),
+    "crystal": ("seekpath", "paths through the Brillouin zone"),
+    "sisl": ("sisl", "crystals as sisl Hamiltonians"),
 }
 MALICIOUS = {("pytorch-lightning", "2.6.2"), ("pytorch-lightning", "2.6.3")}
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.errors import HampredError
+from hampred.interop.crystal_level import CrystalLevel
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class LevelOfTheory:
         auxbasis: Fitting basis, None for PySCF's default.
         method: Kind of calculation.
         code: Program and version.
+        crystal: Pseudopotential, plane waves and meshes of a crystal, which take the place of grid and density fitting;
+            None for molecules.
     """
 
     functional: str
@@ -40,15 +43,19 @@ class LevelOfTheory:
     auxbasis: str | None = None
     method: str = "RKS"
     code: str = ""
+    crystal: CrystalLevel | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)
+        """Plain JSON types; a molecule has no key ``crystal``."""
+        return {key: value for key, value in asdict(self).items() if (key, value) != ("crystal", None)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "LevelOfTheory":
         """Inverse of `to_dict`; unknown keys are ignored."""
-        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        if known.get("crystal") is not None:
+            known["crystal"] = CrystalLevel.from_dict(known["crystal"])
+        return cls(**known)
 
     def require_equal(self, other: "LevelOfTheory") -> None:
         """Compares two levels, the program's version aside.
@@ -70,10 +77,10 @@ class HamiltonianSample:
         atoms: Numbers, positions (Å), cell and periodicity.
         basis: Orbitals of its elements.
         matrices: ``hamiltonian`` (Hartree); the overlap is never stored, since it is analytic.
-        orbital_energies: Eigenvalues [n_orbitals], Hartree.
+        orbital_energies: Eigenvalues [n_orbitals], Hartree; of a crystal at Γ, and up to a constant (H up to μS).
         level: What defines the label.
-        total_energy: Hartree.
-        dipole: Atomic units [3].
+        total_energy: Hartree, of a crystal that of one cell.
+        dipole: Atomic units [3]; NaN for a crystal.
         forces: Hartree/Å [n_atoms, 3], or None.
         scf_cycles: Cycles from PySCF's default guess.
         charge: Total charge (e).
@@ -101,13 +108,13 @@ class HamiltonianSample:
 
     @property
     def n_electrons(self) -> int:
-        """Electrons that the orbitals hold, cores replaced by potentials aside."""
+        """Electrons that the orbitals hold, of a crystal those of one cell; cores replaced by potentials aside."""
         core = sum(self.basis.elements[int(z)].n_core for z in self.atoms.numbers)
         return int(self.atoms.numbers.sum()) - core - self.charge
 
     @property
     def n_occupied(self) -> int:
-        """Doubly occupied orbitals of the closed shell."""
+        """Doubly occupied orbitals of the closed shell, or filled bands of an insulator."""
         return self.n_electrons // 2
 
 

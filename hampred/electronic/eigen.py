@@ -1,6 +1,7 @@
-"""The generalised eigenproblem H C = S C ε of one molecule."""
+"""The generalised eigenproblem H C = S C ε of a molecule, or of a crystal at one k."""
 
 import warnings
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from scipy.linalg import eigh, eigvalsh
 from hampred.errors import HampredError
 
 Array = NDArray[np.float64]
+Matrix = TypeVar("Matrix", NDArray[np.float64], NDArray[np.complex128])
 
 DEPENDENCE = 1e-7
 """Eigenvalues of S below this are directions that the basis holds twice; they are projected out."""
@@ -18,25 +20,26 @@ class NearDependentBasis(UserWarning):
     """Some combinations of the orbitals vanish within `DEPENDENCE` and were projected out."""
 
 
-def solve(hamiltonian: Array, overlap: Array) -> tuple[Array, Array]:
-    """Solves H C = S C ε in float64.
+def solve(hamiltonian: Matrix, overlap: Matrix) -> tuple[Array, Matrix]:
+    """Solves H C = S C ε in float64, or complex128 where H or S is complex.
 
     Where the smallest eigenvalue of S lies below `DEPENDENCE`, the problem is solved in the space of the remaining
     eigenvectors of S (canonical orthogonalisation: Szabo and Ostlund, Modern Quantum Chemistry, eq. 3.169), with a
     `NearDependentBasis` warning that tells how many orbitals went.
 
     Args:
-        hamiltonian: Symmetric H [n, n], Hartree.
-        overlap: Symmetric positive definite S [n, n].
+        hamiltonian: Symmetric or Hermitian H [n, n], Hartree.
+        overlap: Symmetric or Hermitian positive definite S [n, n].
 
     Returns:
-        Energies ε [m] (Hartree, ascending) and coefficients C [n, m] with Cᵀ S C = 1; m = n unless the basis is
+        Energies ε [m] (Hartree, ascending) and coefficients C [n, m] with C† S C = 1; m = n unless the basis is
         near-dependent.
 
     Raises:
         HampredError: Shapes that differ, numbers that are not finite, or an S that is not positive definite.
     """
-    h, s = np.asarray(hamiltonian, dtype=np.float64), np.asarray(overlap, dtype=np.float64)
+    number = np.complex128 if np.iscomplexobj(hamiltonian) or np.iscomplexobj(overlap) else np.float64
+    h, s = np.asarray(hamiltonian, dtype=number), np.asarray(overlap, dtype=number)
     if h.ndim != 2 or h.shape[0] != h.shape[1] or h.shape != s.shape:
         raise HampredError(f"H of shape {h.shape} and S of shape {s.shape}: give two square matrices of one basis.")
     if not (np.isfinite(h).all() and np.isfinite(s).all()):
@@ -53,7 +56,7 @@ def solve(hamiltonian: Array, overlap: Array) -> tuple[Array, Array]:
     return _solve_canonical(h, s)
 
 
-def _solve_canonical(h: Array, s: Array) -> tuple[Array, Array]:
+def _solve_canonical(h: Matrix, s: Matrix) -> tuple[Array, Matrix]:
     """Solves in the space of the eigenvectors of S whose eigenvalues exceed `DEPENDENCE`."""
     weights, vectors = eigh(s)
     keep = weights >= DEPENDENCE
@@ -65,5 +68,5 @@ def _solve_canonical(h: Array, s: Array) -> tuple[Array, Array]:
         stacklevel=3,
     )
     basis = vectors[:, keep] / np.sqrt(weights[keep])
-    energies, coefficients = eigh(basis.T @ h @ basis)
+    energies, coefficients = eigh(basis.conj().T @ h @ basis)
     return energies, basis @ coefficients

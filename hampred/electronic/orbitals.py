@@ -26,11 +26,38 @@ def occupations(n_orbitals: int, n_occupied: int) -> Array:
     return filled
 
 
+def fermi_level(energies: Array, n_electrons: float, temperature: float, weights: Array | None = None) -> float:
+    """Fermi level of doubly degenerate levels under Fermi–Dirac occupation.
+
+    Args:
+        energies: Of a molecule [m], or of a crystal on a k-mesh [n_kpoints, m]; Hartree.
+        n_electrons: Sum of the occupations; of a crystal in one cell.
+        temperature: k_B T, Hartree.
+        weights: Share of each k-point in the Brillouin zone [n_kpoints], of a crystal.
+
+    Returns:
+        Hartree.
+
+    Raises:
+        HampredError: There are more electrons than the orbitals can hold.
+    """
+    n_orbitals = energies.shape[-1]
+    if not 0 <= n_electrons <= 2 * n_orbitals:
+        raise HampredError(f"{n_electrons} electrons do not fit in {n_orbitals} orbitals: check charge and basis.")
+    reach = 60 * temperature  # beyond it an occupation is 0 or 2 to all digits
+    share = 1.0 if weights is None else weights[:, None]
+
+    def surplus(level: float) -> float:
+        return 2 * float((share * expit((level - energies) / temperature)).sum()) - n_electrons
+
+    return root_scalar(surplus, bracket=(energies.min() - reach, energies.max() + reach), xtol=1e-14).root
+
+
 def fermi_occupations(energies: Array, n_electrons: float, temperature: float) -> Array:
     """Fermi–Dirac occupations of doubly degenerate levels.
 
     Args:
-        energies: Ascending energies [m], Hartree.
+        energies: Energies [m], Hartree.
         n_electrons: Sum of the occupations.
         temperature: k_B T, Hartree.
 
@@ -40,15 +67,7 @@ def fermi_occupations(energies: Array, n_electrons: float, temperature: float) -
     Raises:
         HampredError: There are more electrons than the orbitals can hold.
     """
-    if not 0 <= n_electrons <= 2 * len(energies):
-        raise HampredError(f"{n_electrons} electrons do not fit in {len(energies)} orbitals: check charge and basis.")
-    reach = 60 * temperature  # beyond it an occupation is 0 or 2 to all digits
-
-    def surplus(level: float) -> float:
-        return 2 * float(expit((level - energies) / temperature).sum()) - n_electrons
-
-    level = root_scalar(surplus, bracket=(energies[0] - reach, energies[-1] + reach), xtol=1e-14).root
-    return 2 * expit((level - energies) / temperature)
+    return 2 * expit((fermi_level(energies, n_electrons, temperature) - energies) / temperature)
 
 
 def density_matrix(coefficients: Array, n_occupied: int) -> Array:

@@ -1,9 +1,13 @@
-"""Figures of the report: one style, PNG inside HTML, no file and no network."""
+"""Figures: one style; PNG inside HTML for the report, without file and network, or a file of its own."""
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+from hampred.errors import HampredError
+from hampred.files import replacing
 
 COLOURS = {
     "label": "#000000",
@@ -37,16 +41,43 @@ def image(draw: Callable[..., None], n_columns: int = 1, width: float = 5.0, hei
     Returns:
         ``<img>`` element with the PNG inside.
     """
+    content = io.BytesIO()
+    _print(content, "png", draw, [width] * n_columns, height, share_y=False)
+    data = base64.b64encode(content.getvalue()).decode()
+    return f'<img alt="" src="data:image/png;base64,{data}">'
+
+
+def save(path: Path, draw: Callable[..., None], widths: Sequence[float], height: float = 4.0) -> None:
+    """Draws a figure into a file; its axes stand side by side and share the vertical scale.
+
+    Args:
+        path: File whose name ends in ``.png``, ``.svg`` or ``.pdf``.
+        draw: Takes as many matplotlib axes as there are widths.
+        widths: Of each, inch.
+        height: Inch.
+
+    Raises:
+        HampredError: Another ending, or a path that cannot be written.
+    """
+    ending = path.suffix.lower().lstrip(".")
+    if ending not in ("png", "svg", "pdf"):
+        raise HampredError(f"Cannot draw into {path.name}: give a name that ends in .png, .svg or .pdf.")
+    content = io.BytesIO()
+    _print(content, ending, draw, widths, height, share_y=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
+
+
+def _print(
+    content: io.BytesIO, form: str, draw: Callable[..., None], widths: Sequence[float], height: float, share_y: bool
+) -> None:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width * n_columns, height), dpi=130)
+        figure = Figure(figsize=(sum(widths), height), dpi=130)
         FigureCanvasAgg(figure)
-        axes = figure.subplots(1, n_columns, squeeze=False)[0]
-        draw(*axes)
-        content = io.BytesIO()
-        figure.savefig(content, format="png")
-    data = base64.b64encode(content.getvalue()).decode()
-    return f'<img alt="" src="data:image/png;base64,{data}">'
+        options = {"width_ratios": list(widths), "squeeze": False, "sharey": share_y}
+        draw(*figure.subplots(1, len(widths), **options)[0])
+        figure.savefig(content, format=form)

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from hampred.basis import load_element
+from hampred.basis import is_gth, load_element
 from hampred.errors import HampredError
 from hampred.units import BOHR
 
@@ -29,10 +29,12 @@ def build_mole(atoms: Atoms, basis: str, charge: int = 0, spin: int = 0) -> Any:
         spin: Number of unpaired electrons.
 
     Raises:
-        HampredError: Unknown basis, or a number of electrons that does not fit the spin.
+        HampredError: Unknown basis, one for pseudopotentials, or a number of electrons that does not fit the spin.
     """
     from pyscf import gto
 
+    if is_gth(basis):
+        raise HampredError(f"Basis set {basis} is made for the pseudopotentials of crystals: choose one for molecules.")
     symbols = [chemical_symbols[z] for z in atoms.numbers]
     tables = {symbol: load_element(basis, symbol) for symbol in set(symbols)}
     mole = gto.Mole(verbose=0)
