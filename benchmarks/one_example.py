@@ -305,7 +305,7 @@ def plot(results: dict, path: Path):
     axes.set_xlabel("orientations of one label in the training data")
     axes.set_ylabel("RMS error of H (µE$_h$)")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(0.02, 0.62))
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(0.02, 0.68))
     figure.savefig(path, dpi=130)
 
 
