@@ -14,6 +14,9 @@ from hampred.nn.portions import LargeGraph, correction, correction_elements
 LARGE = 4000
 """Orbitals above which sparse matrices are the better choice: 500 atoms of an organic molecule in def2-SVP."""
 
+LARGEST_DENSE = 16_000
+"""Orbitals above which dense matrices are refused: 2 GiB each, and hours of diagonalisation."""
+
 INPUTS = ("overlap", "baseline")
 """Input matrices of a network that are local."""
 
@@ -46,6 +49,25 @@ def is_large(predictor: Predictor, atoms: Atoms) -> bool:
     except HampredError:
         return False
     return True
+
+
+def require_affordable(predictor: Predictor, atoms: Atoms, name: str) -> None:
+    """Refuses a molecule that is too large for dense matrices where the model has no linear-scaling path.
+
+    Args:
+        predictor: The model.
+        atoms: The molecule.
+        name: How the message calls it.
+
+    Raises:
+        HampredError: It has more than `LARGEST_DENSE` orbitals, and the model is not local.
+    """
+    n = predictor.basis.layout(atoms.numbers).n_orbitals
+    if n > LARGEST_DENSE and not is_large(predictor, atoms):
+        raise HampredError(
+            f"{name} has {n} orbitals, too many for dense matrices: train bond_frame with "
+            f"net.inputs=[{', '.join(INPUTS)}] and the baseline {BASELINES[0]}, whose cost is linear."
+        )
 
 
 def predict_large(predictor: Predictor, atoms: Atoms, charge: int | None = None) -> SparseState:

@@ -60,10 +60,12 @@ def predict(
 
     named = _read(structures)
     import hampred.inference as inference
+    from hampred.large import require_affordable
 
     predictor = inference.load(model, dtype=precision.value)
     for name, atoms in named.items():
         predictor.check(atoms, charge, name)
+        require_affordable(predictor, atoms, name)
     require_writable(out)
     results = []
     with ProgressLine() as line:

@@ -23,7 +23,7 @@ from hampred.harmonics import random_rotation
 from hampred.inference import Predictor
 from hampred.interop.local_integrals import LocalIntegrals
 from hampred.interop.pyscf import build_mole, overlap
-from hampred.large import predict_large
+from hampred.large import predict_large, require_affordable
 from hampred.model_file import Model, save_model
 from hampred.nn import portions
 from hampred.nn.models import build_net
@@ -110,6 +110,15 @@ def test_equivariant(rng: np.random.Generator):
 def test_baselines_without_a_range_are_refused(name: str):
     with pytest.raises(HampredError, match="fitted_sap"):
         predict_large(predictor(name), waters(2))
+
+
+def test_too_large_for_dense_matrices_is_refused_unless_the_model_is_local(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("hampred.large.LARGEST_DENSE", 40)
+    monkeypatch.setattr("hampred.large.LARGE", 40)
+    require_affordable(predictor(), waters(2), "two waters")
+    require_affordable(predictor("minao"), waters(1), "water")
+    with pytest.raises(HampredError, match="two waters has 48 orbitals"):
+        require_affordable(predictor("minao"), waters(2), "two waters")
 
 
 def test_a_density_is_refused():
