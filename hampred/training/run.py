@@ -61,6 +61,9 @@ def read_data(config: TrainConfig) -> TrainingData:
         HampredError: A store is missing or damaged, stores do not fit together, or the split asks for too much.
     """
     stores = [Store(path) for path in config.data]
+    for store in stores:
+        if store.level.crystal is not None:
+            raise HampredError(f"{store.path} holds crystals: networks are trained on molecules only so far.")
     for store in stores[1:]:
         stores[0].level.require_equal(store.level)
         stores[0].basis.require_compatible(store.basis, str(stores[0].path), str(store.path))
