@@ -26,8 +26,9 @@ from hampred.cli.progress import ProgressLine
 from hampred.config import TrainConfig
 from hampred.data.store import Store
 from hampred.errors import FailedError, HampredError
-from hampred.evaluation.evaluate import choose, label_state
+from hampred.evaluation.evaluate import choose
 from hampred.evaluation.spectrum import compare, finite
+from hampred.evaluation.states import label_state
 from hampred.inference import Prediction
 from hampred.training.run import read_data
 
@@ -131,7 +132,7 @@ def test(run_folder: Path, data: Path, n_scf: int) -> dict[str, float | None]:
         for k, index in enumerate(chosen):
             sample = store[index]
             prediction = predictor.predict(sample.atoms, sample.charge)
-            label = label_state(sample, prediction.overlap)
+            label = label_state(sample)
             error = density_error(prediction.density_matrix - label.density_matrix, label.overlap, sample.n_electrons)
             cycles = scf_cycles(prediction) if k in counted else {}
             rows.append({**compare(prediction, label), "density_error": error, **cycles})

@@ -1,6 +1,6 @@
 """How good is each baseline H0, and what does it cost?
 
-Labels small molecules with PBE/def2-SVP, fits `fitted_sap` to some of them, and compares every baseline with the labels
+Labels small molecules with PBE/def2-SVP, fits `projectors` to some of them, and compares every baseline with the labels
 of others that no fit has seen:
 
     python benchmarks/baselines.py [--out baselines.json]
@@ -27,7 +27,7 @@ from hampred.config import LevelConfig
 from hampred.data.sample import HamiltonianSample
 from hampred.electronic.eigen import solve
 from hampred.harmonics import random_rotation
-from hampred.interop.pyscf import build_mole, overlap
+from hampred.interop.integrals import Integrals
 from hampred.units import HARTREE, MICRO_HARTREE, MILLI_EV
 
 FITTED = ("H2O", "NH3", "CH4", "CH3OH", "H2CO", "C2H4", "C2H6", "CH3CHO", "HCN", "N2H4")
@@ -56,20 +56,22 @@ def labels(backend: PySCFMolecule, names: tuple[str, ...], rattles: int) -> list
 def measure(baseline: Baseline, sample: HamiltonianSample) -> dict[str, float]:
     """Errors and CPU time of a baseline on one label."""
     basis = sample.level.basis
-    mole, label = build_mole(sample.atoms, basis), sample.hamiltonian.to_dense()
-    baseline.hamiltonian(mole)  # tables of the elements are read once in a process
+    label = sample.hamiltonian.to_dense()
+    baseline.blocks(Integrals(sample.atoms, basis))  # tables of the elements are read once in a process
+    integrals = Integrals(sample.atoms, basis)
+    s = integrals.overlap.to_dense()  # every prediction needs it
     start = time.process_time()
-    h0 = baseline.hamiltonian(mole)
+    h0 = baseline.blocks(integrals).to_dense()
     cost = time.process_time() - start
 
-    energies, _ = solve(h0, overlap(mole))
+    energies, _ = solve(h0, s)
     n, reference = sample.n_occupied, sample.orbital_energies
     gap_error = (energies[n] - energies[n - 1]) - (reference[n] - reference[n - 1])
 
     q = random_rotation(np.random.default_rng(0), improper=True)
     d = sample.hamiltonian.layout.rotation(q)
     turned = Atoms(sample.atoms.numbers, sample.atoms.positions @ q.T)
-    rotation_error = np.abs(d @ h0 @ d.T - baseline.hamiltonian(build_mole(turned, basis))).mean()
+    rotation_error = np.abs(d @ h0 @ d.T - baseline.blocks(Integrals(turned, basis)).to_dense()).mean()
     return {
         "h_mae_uEh": float(np.abs(h0 - label).mean() * MICRO_HARTREE),
         "occupied_mae_meV": float(np.abs(energies[:n] - reference[:n]).mean() * MILLI_EV),

@@ -37,13 +37,14 @@ from record import arguments_of, print_table, run, say, write_record
 import hampred
 from data_gen.geometries.molecules import smiles_structures
 from data_gen.pipeline import generate
-from hampred import inference
 from hampred.blocks.matrix import BlockMatrix
 from hampred.cli.generate import show_progress
 from hampred.cli.progress import ProgressLine
 from hampred.config import GenerateConfig, TrainConfig, load_config
+from hampred.data import system
 from hampred.electronic import eigen
 from hampred.inference import Predictor
+from hampred.interop.integrals import Integrals
 from hampred.interop.pyscf import build_mole
 from hampred.training.run import train
 from hampred.units import MICRO_HARTREE
@@ -80,11 +81,10 @@ def parts_of(predictor: Predictor) -> dict[str, list[tuple[Any, str]]]:
     """Part of a prediction → the functions in which it happens, as (owner, name)."""
     net, baseline = type(predictor.model.net), type(predictor.model.baseline)
     return {
-        "molecule": [(inference, "build_mole")],
-        "graph": [(inference, "build_graph")],
-        "S": [(inference, "overlap")],
-        "H0": [(baseline, "hamiltonian")],
-        "inputs": [(inference, "input_values")],
+        "graph": [(system, "build_graph")],
+        "S and T": [(Integrals, "_matrix")],
+        "H0": [(baseline, "blocks")],
+        "inputs": [(system, "input_values")],
         "network": [(net, "forward")],
         "assembly": [(net, "matrix_elements"), (BlockMatrix, "to_dense")],
         "diagonalise": [(eigen, "solve")],
@@ -93,16 +93,21 @@ def parts_of(predictor: Predictor) -> dict[str, list[tuple[Any, str]]]:
 
 @contextmanager
 def timed(parts: dict[str, list[tuple[Any, str]]]) -> Iterator[dict[str, float]]:
-    """Adds up the CPU seconds of each part while the block runs."""
-    seconds = dict.fromkeys(parts, 0.0)
+    """Adds up the CPU seconds of each part while the block runs; a part within another counts for itself alone."""
+    seconds, running = dict.fromkeys(parts, 0.0), [""]
 
     def watch(name: str, function: Callable) -> Callable:
         def watched(*arguments: Any, **keywords: Any) -> Any:
             start = time.process_time()
+            running.append(name)
             try:
                 return function(*arguments, **keywords)
             finally:
-                seconds[name] += time.process_time() - start
+                running.pop()
+                spent = time.process_time() - start
+                seconds[name] += spent
+                if running[-1]:
+                    seconds[running[-1]] -= spent
 
         return watched
 

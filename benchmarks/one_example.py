@@ -42,7 +42,7 @@ from hampred.data.sample import HamiltonianSample
 from hampred.data.statistics import all_statistics
 from hampred.harmonics import random_rotation
 from hampred.inference import Predictor
-from hampred.interop.pyscf import build_mole
+from hampred.interop.integrals import Integrals
 from hampred.model_file import Model
 from hampred.nn.models import build_net
 from hampred.training.loss import HamiltonianLoss
@@ -320,7 +320,7 @@ def main():
     backend = PySCFMolecule(LevelConfig(functional="pbe", basis="def2-svp"))
     sample = backend.label(hydrogen_peroxide())
     baseline = make_baseline("sap", sample.level)
-    correction = sample.hamiltonian.to_dense() - baseline.hamiltonian(build_mole(sample.atoms, sample.level.basis))
+    correction = sample.hamiltonian.to_dense() - baseline.blocks(Integrals(sample.atoms, sample.level.basis)).to_dense()
     say(f"labelled H2O2 ({len(correction)} orbitals) in {time.monotonic() - start:.0f} s")
 
     model = train_hampred(sample, baseline, size)

@@ -35,8 +35,8 @@ from hampred.electronic.sparse_eigen import SparseEigenproblem
 from hampred.electronic.sparse_state import SparseState
 from hampred.harmonics import random_rotation
 from hampred.inference import Predictor
-from hampred.interop.local_integrals import POTENTIAL_THRESHOLD, THRESHOLD, LocalIntegrals
-from hampred.interop.pyscf import build_mole
+from hampred.interop.integrals import Integrals
+from hampred.interop.overlap_range import NEGLIGIBLE
 from hampred.large import require_local
 from hampred.model_file import Model
 from hampred.nn.models import build_net
@@ -96,14 +96,14 @@ SYSTEMS = {
 
 
 def quick_model() -> Predictor:
-    """The baseline `fitted_sap` fitted to water dimers and butane, and a network with random weights."""
+    """The baseline `projectors` fitted to water dimers and butane, and a network with random weights."""
     backend = PySCFMolecule(LevelConfig(functional="pbe", basis="def2-svp", grid_level=1))
     frames = [water(2, seed=seed) for seed in range(3)] + [alkane(4)]
     samples = []
     for seed, atoms in enumerate(frames):
         atoms.rattle(0.03, seed=seed)
         samples.append(backend.label(atoms))
-    baseline = make_baseline("fitted_sap", backend.level)
+    baseline = make_baseline("projectors", backend.level)
     baseline.fit(samples)
     torch.manual_seed(0)
     net = build_net("bond_frame", OrbitalBasis.from_name("def2-svp", [1, 6, 8]), NET)
@@ -133,12 +133,13 @@ class Stages:
 def measure(predictor: Predictor, atoms: Atoms, k: int) -> dict:
     """One prediction as `hampred.large.predict_large` makes it, and k orbitals on each side of the gap."""
     net, stages = require_local(predictor), Stages()
-    mole = build_mole(atoms, predictor.level.basis)
-    integrals = LocalIntegrals(mole)
+    integrals = Integrals(atoms, predictor.level.basis)
     with stages.stage("overlap"):
-        s = integrals.overlap()
+        s = integrals.overlap.to_sparse()
     with stages.stage("baseline"):
-        h0 = predictor.model.baseline.local_hamiltonian(integrals)
+        h0 = predictor.model.baseline.blocks(integrals).to_sparse()
+    n_occupied = integrals.n_electrons // 2
+    del integrals
     known = {"overlap": s, "baseline": h0}
     with stages.stage("graph"):
         graph = LargeGraph(atoms, net, [known[name] for name in net.inputs])
@@ -147,16 +148,16 @@ def measure(predictor: Predictor, atoms: Atoms, k: int) -> dict:
     with stages.stage("assembly"):
         h = (h0 + correction(net, graph, elements)).tocsr()
     del elements, h0, known
-    state = SparseState(atoms, graph.layout, h, s, mole.nelectron // 2)
+    state = SparseState(atoms, graph.layout, h, s, n_occupied)
     del graph
     with stages.stage("eigen"):
         frontier = state.frontier(k)
-    checked = mole.nao <= CHECKED
+    checked = s.shape[0] <= CHECKED
     residual = h @ frontier.coefficients - (s @ frontier.coefficients) * frontier.energies
     return {
         "formula": atoms.get_chemical_formula(),
         "n_atoms": len(atoms),
-        "n_orbitals": mole.nao,
+        "n_orbitals": s.shape[0],
         "overlap_elements": int(s.nnz),
         "linear_wall_s": sum(stages.figures[name]["wall_s"] for name in LINEAR),
         "linear_cpu_s": sum(stages.figures[name]["cpu_s"] for name in LINEAR),
@@ -227,9 +228,8 @@ def main() -> None:
             results[name].append(measure(predictor, atoms, options.k))
             slopes[name] = exponents(results[name])
             figures = {"results": results, "exponents": slopes, "net": predictor.model.net.settings()}
-            thresholds = {"overlap": THRESHOLD, "potential_Eh": POTENTIAL_THRESHOLD}
-            baseline = predictor.baseline_name
-            write_record(options.out / "scaling.json", figures | {"thresholds": thresholds, "baseline": baseline})
+            figures |= {"overlap_threshold": NEGLIGIBLE, "baseline": predictor.baseline_name}
+            write_record(options.out / "scaling.json", figures)
     report(results, slopes)
 
 

@@ -25,10 +25,11 @@ from hampred.baseline import Baseline, make_baseline
 from hampred.cli.output import write_json
 from hampred.cli.progress import ProgressLine
 from hampred.data.store import Store
-from hampred.evaluation.evaluate import choose, evaluate, label_state
-from hampred.evaluation.spectrum import compare, finite
+from hampred.evaluation.evaluate import choose, evaluate
+from hampred.evaluation.spectrum import finite
+from hampred.evaluation.states import compare_states, label_state
 from hampred.inference import Predictor
-from hampred.interop.pyscf import build_mole, overlap, threads_for
+from hampred.interop.integrals import Integrals
 from hampred.units import MILLI_EV
 
 COLUMNS = {  # metric → title, factor from the unit of the metric
@@ -105,12 +106,10 @@ def composition(predictor: Predictor, path: Path) -> dict[str, int]:
 
 
 def reference_baselines(predictor: Predictor, store: Store, with_minao: bool) -> dict[str, Baseline]:
-    """The baselines that stand beside the model: its own, the fitted one, and minao."""
+    """The baselines that stand beside the model: its own, SAP and minao."""
     own = predictor.model.baseline
     found = {own.name: own} if own.name != "none" else {}
-    if "fitted_sap" not in found:
-        found["fitted_sap"] = make_baseline("fitted_sap", store.level)
-        found["fitted_sap"].fit([store[k] for k in part(predictor, store, "train")])
+    found.setdefault("sap", make_baseline("sap", store.level))
     if with_minao:
         found.setdefault("minao", make_baseline("minao", store.level))
     return found
@@ -146,10 +145,9 @@ def baseline_errors(baseline: Baseline, store: Store, chosen: list[int], kept: P
     for done, index in enumerate(chosen, start=1):
         if keys[index] not in found:
             sample = store[index]
-            mole = build_mole(sample.atoms, sample.level.basis, sample.charge)
-            with threads_for(mole):
-                label = label_state(sample, overlap(mole))
-                found[keys[index]] = finite(compare(replace(label, hamiltonian=baseline.hamiltonian(mole)), label))
+            label = label_state(sample)
+            h0 = baseline.blocks(Integrals(sample.atoms, sample.level.basis, sample.charge)).to_dense()
+            found[keys[index]] = finite(compare_states(replace(label, hamiltonian=h0), label))
             if kept:
                 write_json(kept, found)
         line.show(f"{store.path.name}: {baseline.name}", done, len(chosen))

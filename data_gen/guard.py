@@ -9,8 +9,8 @@ from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
-from hampred.data.neighbors import neighbor_pairs
 from hampred.errors import FailedError, HampredError
+from hampred.interop.neighbors import neighbor_pairs
 from hampred.interop.pyscf_cell import check_cell
 
 Array = NDArray[np.float64]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hampred.errors import FailedError, HampredError
     from hampred.inference import Prediction, Predictor, load
     from hampred.interop.structures import read_structures
+    from hampred.scf import warm_start
 
     __version__: str
 
@@ -31,6 +32,7 @@ _PLACES = {
     "Store": "hampred.data.store",
     "load": "hampred.inference",
     "read_structures": "hampred.interop.structures",
+    "warm_start": "hampred.scf",
     "write_store": "hampred.data.store",
 }
 
@@ -50,6 +52,7 @@ __all__ = [
     "__version__",
     "load",
     "read_structures",
+    "warm_start",
     "write_store",
 ]
 

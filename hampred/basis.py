@@ -197,6 +197,10 @@ class BasisLayout:
         """Number of orbitals of the structure."""
         return int(self.offsets[-1])
 
+    def n_electrons(self, charge: int = 0) -> int:
+        """Electrons that the orbitals hold at a total charge (e); cores that potentials replace are left out."""
+        return int(self.numbers.sum()) - sum(self.basis.elements[int(z)].n_core for z in self.numbers) - charge
+
     def orbitals(self, atom: int) -> slice:
         """Orbitals of an atom."""
         return slice(int(self.offsets[atom]), int(self.offsets[atom + 1]))

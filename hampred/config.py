@@ -3,15 +3,15 @@
 A configuration is data: it is read with `yaml.safe_load` into pydantic models and names nothing that could be executed.
 """
 
-import reprlib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hampred.config_errors import tell
 from hampred.errors import HampredError
 
 PRESETS = (Path(__file__).parent / "_configs", Path(__file__).parent.parent / "configs")
@@ -28,6 +28,8 @@ Int = Annotated[int, Field(strict=True)]
 """A whole number, for which YAML's Yes and No do not pass."""
 
 PositiveInt = Annotated[int, Field(strict=True, ge=1)]
+
+Vector = tuple[float, float, float]
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -50,6 +52,26 @@ class StrainConfig(Config):
     kind: Literal["strain"]
     count: Int = Field(1, ge=1)
     stdev: float = Field(0.02, gt=0, le=0.1)  # of each component of the strain
+    isotropic: float = Field(0.0, ge=0, le=0.2)  # half width of the range that a change of all lengths is spread over
+
+
+class VacancyConfig(Config):
+    """Atoms of a crystal removed at random."""
+
+    kind: Literal["vacancy"]
+    count: Int = Field(1, ge=1)
+    atoms: PositiveInt = 1  # removed from each structure
+    element: str | None = None  # of these atoms; None: any
+
+
+class SubstitutionConfig(Config):
+    """Atoms replaced at random by another element."""
+
+    kind: Literal["substitution"]
+    count: Int = Field(1, ge=1)
+    atoms: PositiveInt = 1  # replaced in each structure
+    element: str  # put in
+    replaces: str | None = None  # element taken out; None: any other
 
 
 class NormalModesConfig(Config):
@@ -72,7 +94,8 @@ class MolecularDynamicsConfig(Config):
 
 
 Sampling = Annotated[
-    RattleConfig | StrainConfig | NormalModesConfig | MolecularDynamicsConfig, Field(discriminator="kind")
+    RattleConfig | StrainConfig | VacancyConfig | SubstitutionConfig | NormalModesConfig | MolecularDynamicsConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -120,7 +143,19 @@ class BulkConfig(SourceConfig):
     repeat: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 1, 1)
 
 
-Source = Annotated[FileConfig | G2Config | SmilesConfig | BulkConfig, Field(discriminator="kind")]
+class AtomsConfig(SourceConfig):
+    """A structure written out, as `ase.Atoms` takes it."""
+
+    kind: Literal["atoms"]
+    name: str | None = None  # by which data are split; None: the formula
+    symbols: list[str] = Field(min_length=1)
+    positions: list[Vector] = Field(min_length=1)  # Å
+    cell: tuple[Vector, Vector, Vector] | None = None  # rows, Å
+    pbc: tuple[bool, bool, bool] = (False, False, False)
+    repeat: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 1, 1)
+
+
+Source = Annotated[FileConfig | G2Config | SmilesConfig | BulkConfig | AtomsConfig, Field(discriminator="kind")]
 
 
 class CrystalConfig(Config):
@@ -231,7 +266,7 @@ class TrainConfig(Config):
 
     data: list[Path] = Field(min_length=1)  # stores of labels
     split: SplitConfig = SplitConfig()
-    baseline: str = "fitted_sap"
+    baseline: str = "projectors"
     net: NetConfig = NetConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -266,7 +301,7 @@ def load_config(model: type[ConfigT], source: Path | str | Mapping[str, Any], ov
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        told = "; ".join(_tell(model, e) for e in error.errors(include_url=False, include_context=False))
+        told = "; ".join(tell(model, e) for e in error.errors(include_url=False, include_context=False))
         raise HampredError(f"{name}: {told}") from None
 
 
@@ -342,45 +377,3 @@ def _item(target: Any, part: str, override: str) -> Any:
     if not isinstance(target, list) or not part.isdigit() or int(part) >= len(target):
         raise HampredError(f"--set {override}: there is no {part!r} at that place of the configuration.")
     return target[int(part)]
-
-
-def _tell(model: type[Config], error: Mapping[str, Any]) -> str:
-    """One error of pydantic as key path, value and remedy."""
-    path, known = _locate(model, error["loc"])
-    key, value = path.rpartition(".")[2], error["input"]
-    if error["type"] == "extra_forbidden":
-        close = get_close_matches(key, known, n=1)
-        return f"unknown key {path}" + (f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})")
-    if error["type"] == "missing":
-        return f"missing key {path}"
-    if error["type"].startswith("union_tag"):
-        return f"{path}: {error['msg']}"
-    short = reprlib.Repr()
-    short.maxlevel = 2  # a value may be as deep as a hostile file makes it
-    message = error["msg"].removeprefix("Value error, ")
-    quote = "; quote it" if error["type"] == "string_type" and value is not None else ""
-    quote = "; quote it, YAML reads No, Yes, On and Off as true or false" if isinstance(value, bool) else quote
-    return f"{path}: {message[0].lower()}{message[1:]}, not {short.repr(value)}{quote}"
-
-
-def _locate(model: type[Config], location: Sequence[str | int]) -> tuple[str, list[str]]:
-    """Dotted path of an error without the tags of unions, and the keys known where its last part stands."""
-    path: list[str] = []
-    here: list[type[BaseModel]] = [model]
-    known: list[str] = []
-    for part in location:
-        tagged = [m for m in here if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)]
-        if len(here) > 1 and tagged:
-            here = tagged
-            continue
-        path.append(str(part))
-        if isinstance(part, str):
-            known = sorted({name for m in here for name in m.model_fields})
-            here = [n for m in here if part in m.model_fields for n in _models(m.model_fields[part].annotation)]
-    return ".".join(path), known
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models(argument)]

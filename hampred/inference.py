@@ -11,14 +11,19 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from hampred.baseline.minao import Minao
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
-from hampred.data.graph import HamiltonianGraph, build_graph
-from hampred.data.inputs import input_values
+from hampred.data.graph import HamiltonianGraph
 from hampred.data.sample import LevelOfTheory
+from hampred.data.system import System
+from hampred.electronic.crystal import CrystalState
 from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
-from hampred.interop.pyscf import build_mole, mean_field, overlap, threads_for
+from hampred.interop.crystal_level import heights
+from hampred.interop.integrals import Integrals
+from hampred.interop.pyscf import build_mole, mean_field
+from hampred.interop.pyscf_cell import check_cell, check_vacuum
 from hampred.interop.structures import check_structure, read_charge
 from hampred.model_file import Model, load_model
 
@@ -56,20 +61,24 @@ class Prediction(ElectronicState):
 
 
 @dataclass(frozen=True, eq=False)
-class _Waiting:
-    """A structure that waits for its batch: its graph, the blocks that its prediction will fill, H0 and S."""
+class CrystalPrediction(CrystalState):
+    """A predicted Hamiltonian H(R) = H0(R) + ΔH(R) of a crystal; its zero of energy has no meaning.
 
-    atoms: Atoms
-    charge: int
-    graph: HamiltonianGraph
-    skeleton: BlockMatrix
-    baseline: Array
-    overlap: Array
-    n_occupied: int
+    Attributes:
+        level: Level of theory that the model imitates.
+        baseline_hamiltonian: H0(R), on the pairs of H(R).
+    """
+
+    level: LevelOfTheory = field(kw_only=True)
+    baseline_hamiltonian: BlockMatrix = field(kw_only=True)
+
+    def __repr__(self) -> str:
+        name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals
+        return f"CrystalPrediction({name}, n_orbitals={n}, n_blocks={len(self.hamiltonian.pairs)})"
 
 
 class Predictor:
-    """Predicts Hamiltonians of any molecule made of the elements that the model knows, in any orientation.
+    """Predicts Hamiltonians of any molecule or crystal made of the elements that the model knows, in any orientation.
 
     Attributes:
         model: Network, baseline and level of theory.
@@ -105,15 +114,18 @@ class Predictor:
         return self.model.baseline.name
 
     @overload
-    def predict(self, atoms: Atoms, charge: int | None = None) -> Prediction: ...
+    def predict(self, atoms: Atoms, charge: int | None = None) -> Any: ...
     @overload
-    def predict(self, atoms: Sequence[Atoms], charge: int | None = None) -> list[Prediction]: ...
-    def predict(self, atoms: Atoms | Sequence[Atoms], charge: int | None = None) -> Prediction | list[Prediction]:
+    def predict(self, atoms: Sequence[Atoms], charge: int | None = None) -> list[Any]: ...
+    def predict(self, atoms: Atoms | Sequence[Atoms], charge: int | None = None) -> Any:
         """Predicts one structure or a list of them, batched.
 
         Args:
             atoms: Structures, positions in Å.
             charge: Total charge of each (e); without it what each one's ``info["charge"]`` says, else 0.
+
+        Returns:
+            A `Prediction` of a molecule, a `CrystalPrediction` of a crystal; a list of them for a list.
 
         Raises:
             HampredError: What `check` refuses.
@@ -131,31 +143,55 @@ class Predictor:
             name: How messages call the structure.
 
         Raises:
-            HampredError: No sensible molecule (see `check_structure`), a crystal, an element that the model does not
-                know, or electrons that do not fill closed shells.
+            HampredError: No sensible structure (see `check_structure`), a crystal where the model knows molecules or
+                the other way round, an unknown element, or electrons that do not fill closed shells.
         """
         check_structure(atoms, name)
-        if atoms.pbc.any():
-            raise HampredError(f"{name} is periodic: this version predicts molecules; remove the cell (pbc=F F F).")
+        self._check_periodicity(atoms, name)
         known = ", ".join(chemical_symbols[z] for z in self.basis.elements)
         for z in sorted(set(atoms.numbers) - set(self.basis.elements)):
             raise HampredError(f"{name}: the model does not know the element {chemical_symbols[z]}, only {known}.")
         charge = read_charge(atoms, name) if charge is None else charge
-        n_electrons = sum(int(z) - self.basis.elements[int(z)].n_core for z in atoms.numbers) - charge
-        n_orbitals = sum(self.basis.n_orbitals(int(z)) for z in atoms.numbers)
-        if not 0 < n_electrons <= 2 * n_orbitals or n_electrons % 2:
+        if charge and atoms.pbc.any():
+            raise HampredError(f"{name} is a crystal with charge {charge}, which repeats without end: set it to 0.")
+        layout = self.basis.layout(atoms.numbers)
+        n_electrons, n_orbitals = layout.n_electrons(charge), layout.n_orbitals
+        if not 0 < n_electrons <= 2 * n_orbitals or (n_electrons % 2 and not atoms.pbc.any()):
             raise HampredError(
                 f"{name} has {n_electrons} electrons in {n_orbitals} orbitals with charge {charge}, which is no "
                 "closed shell: give a charge that leaves an even number."
             )
         return charge
 
-    def predict_stream(self, structures: Iterable[Atoms], charge: int | None = None) -> Iterator[Prediction]:
+    def _check_periodicity(self, atoms: Atoms, name: str) -> None:
+        """Refuses a crystal where the model knows molecules, or the other way round.
+
+        Raises:
+            HampredError: That, or a cell that makes no crystal.
+        """
+        if not atoms.pbc.any():
+            if self.level.crystal is not None:
+                raise HampredError(
+                    f"{name} is a molecule, and the model knows crystals: give it a cell with vacuum and pbc."
+                )
+        elif self.level.crystal is None:
+            raise HampredError(f"{name} is periodic, and the model knows molecules: remove the cell (pbc=F F F).")
+        else:
+            try:
+                heights(atoms.cell.array)  # refuses a cell without volume
+                check_vacuum(atoms, self.level.basis)
+                if isinstance(self.model.baseline, Minao):  # the one H0 that a cell of PySCF gives
+                    check_cell(atoms)
+            except HampredError as error:
+                raise HampredError(f"{name}: {error}") from error
+
+    def predict_stream(
+        self, structures: Iterable[Atoms], charge: int | None = None
+    ) -> Iterator[Prediction | CrystalPrediction]:
         """Predicts structures one after the other while computing them in batches; see `predict`."""
-        iterator = iter(structures)
-        waiting: list[_Waiting] = []
+        waiting: list[System] = []
         n_pairs, largest = 0, 0
-        for atoms in iterator:
+        for atoms in structures:
             waiting.append(self._prepared(atoms, self.check(atoms, charge)))
             n_pairs += len(waiting[-1].graph.pairs) + len(atoms)
             largest = max(largest, waiting[-1].skeleton.layout.n_orbitals)
@@ -165,36 +201,44 @@ class Predictor:
         if waiting:
             yield from self._predict_batch(waiting)
 
-    def _predict_batch(self, batch: Sequence["_Waiting"]) -> Iterator[Prediction]:
-        graphs = [waiting.graph for waiting in batch]
-        joined = HamiltonianGraph.batch(graphs, self._net.decomposer.n_slots).to(self.device)
+    def _predict_batch(self, batch: Sequence[System]) -> Iterator[Prediction | CrystalPrediction]:
+        joined = HamiltonianGraph.batch([system.graph for system in batch], self._net.decomposer.n_slots)
+        joined = joined.to(self.device)
         with torch.inference_mode():
             elements = self._net.matrix_elements(joined, self._net(joined))
         onsite, offsite = (part.double().cpu() for part in elements)
         counts = joined.counts.cpu()
         values = zip(onsite.split(counts[:, 2].tolist()), offsite.split(counts[:, 3].tolist()))
-        for w, parts in zip(batch, values):
-            correction = replace(w.skeleton, values=torch.cat(parts).numpy())
-            yield Prediction(
-                atoms=w.atoms,
-                layout=correction.layout,
-                hamiltonian=w.baseline + correction.to_dense(),
-                overlap=w.overlap,
-                n_occupied=w.n_occupied,
-                charge=w.charge,
-                level=self.level,
-                baseline_hamiltonian=w.baseline,
-            )
+        for system, parts in zip(batch, values):
+            yield self._prediction(system, replace(system.skeleton, values=torch.cat(parts).numpy()))
 
-    def _prepared(self, atoms: Atoms, charge: int) -> _Waiting:
-        net = self._net
-        graph, skeleton = build_graph(atoms, net.decomposer, net.cutoff, net.pair_cutoff)
-        mole = build_mole(atoms, self.level.basis, charge)
-        with threads_for(mole):
-            h0, s = self.model.baseline.hamiltonian(mole), overlap(mole)
-        if net.inputs:
-            graph = graph.with_inputs(input_values(net.inputs, skeleton, h0, s, mole.nelectron))
-        return _Waiting(atoms, charge, graph, skeleton, h0, s, mole.nelectron // 2)
+    def _prediction(self, system: System, correction: BlockMatrix) -> Prediction | CrystalPrediction:
+        """H0 and ΔH together."""
+        integrals, h0 = system.integrals, system.baseline
+        if integrals.atoms.pbc.any():
+            return CrystalPrediction(
+                atoms=integrals.atoms,
+                hamiltonian=h0.plus(correction.on_pairs_of(h0)),
+                overlap=integrals.overlap,
+                n_electrons=integrals.n_electrons,
+                level=self.level,
+                baseline_hamiltonian=h0,
+            )
+        dense = h0.to_dense()
+        return Prediction(
+            atoms=integrals.atoms,
+            layout=correction.layout,
+            hamiltonian=dense + correction.to_dense(),
+            overlap=integrals.overlap.to_dense(),
+            n_occupied=integrals.n_electrons // 2,
+            charge=integrals.charge,
+            level=self.level,
+            baseline_hamiltonian=dense,
+        )
+
+    def _prepared(self, atoms: Atoms, charge: int) -> System:
+        net, integrals = self._net, Integrals(atoms, self.level.basis, charge)
+        return System.of(integrals, self.model.baseline, net.decomposer, net.cutoff, net.pair_cutoff, net.inputs)
 
 
 def load(path: Path | str, dtype: str = "float64", device: str = "cpu") -> Predictor:

@@ -1,13 +1,14 @@
 """Predictions of large molecules: sparse matrices at linear cost."""
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
 from ase import Atoms
 
-from hampred.basis import OrbitalBasis
 from hampred.electronic.sparse_state import SparseState
 from hampred.errors import HampredError
-from hampred.inference import Predictor
-from hampred.interop.local_integrals import LocalIntegrals
-from hampred.interop.pyscf import build_mole
+from hampred.inference import CrystalPrediction, Prediction, Predictor
+from hampred.interop.integrals import Integrals
 from hampred.nn.models.bond_frame import BondFrameNet
 from hampred.nn.portions import LargeGraph, correction, correction_elements
 
@@ -20,9 +21,6 @@ LARGEST_DENSE = 16_000
 INPUTS = ("overlap", "baseline")
 """Input matrices of a network that are local."""
 
-BASELINES = ("fitted_sap", "sap", "none")
-"""Baselines with a `local_hamiltonian`."""
-
 
 def require_local(predictor: Predictor) -> BondFrameNet:
     """The network of a model that can be run on large molecules.
@@ -33,6 +31,11 @@ def require_local(predictor: Predictor) -> BondFrameNet:
     net = predictor.model.net
     if not isinstance(net, BondFrameNet):
         raise HampredError(f"The architecture {net.name} has no linear-scaling path: train net.name=bond_frame.")
+    if not predictor.model.baseline.local:
+        raise HampredError(
+            f"The baseline {predictor.baseline_name} reaches over the whole molecule: for large molecules train with "
+            "projectors or none."
+        )
     if set(net.inputs) - set(INPUTS):
         raise HampredError("net.inputs with a density need a dense diagonalisation: train with [overlap, baseline].")
     return net
@@ -40,9 +43,7 @@ def require_local(predictor: Predictor) -> BondFrameNet:
 
 def is_large(predictor: Predictor, atoms: Atoms) -> bool:
     """Whether a molecule has more than `LARGE` orbitals and the model has a linear-scaling path."""
-    if predictor.basis.layout(atoms.numbers).n_orbitals <= LARGE:
-        return False
-    if predictor.baseline_name not in BASELINES:
+    if atoms.pbc.any() or predictor.basis.layout(atoms.numbers).n_orbitals <= LARGE:
         return False
     try:
         require_local(predictor)
@@ -56,25 +57,44 @@ def require_affordable(predictor: Predictor, atoms: Atoms, name: str) -> None:
 
     Args:
         predictor: The model.
-        atoms: The molecule.
+        atoms: The molecule, or a crystal, whose H(R) is sparse in any case.
         name: How the message calls it.
 
     Raises:
         HampredError: It has more than `LARGEST_DENSE` orbitals, and the model is not local.
     """
     n = predictor.basis.layout(atoms.numbers).n_orbitals
-    if n > LARGEST_DENSE and not is_large(predictor, atoms):
+    if n > LARGEST_DENSE and not atoms.pbc.any() and not is_large(predictor, atoms):
         raise HampredError(
             f"{name} has {n} orbitals, too many for dense matrices: train bond_frame with "
-            f"net.inputs=[{', '.join(INPUTS)}] and the baseline {BASELINES[0]}, whose cost is linear."
+            f"net.inputs=[{', '.join(INPUTS)}] and the baseline projectors, whose cost is linear."
         )
+
+
+def predict_stream(
+    predictor: Predictor, structures: Iterable[Atoms], charge: int | None = None
+) -> Iterator[Prediction | CrystalPrediction | SparseState]:
+    """Predicts structures one after the other: small ones and crystals in batches, large molecules one by one.
+
+    Args:
+        predictor: The model.
+        structures: Positions in Å.
+        charge: As `Predictor.predict`.
+
+    Raises:
+        HampredError: As `Predictor.predict` and `predict_large`.
+    """
+    for large, group in groupby(structures, key=lambda atoms: is_large(predictor, atoms)):
+        if large:
+            yield from (predict_large(predictor, atoms, charge) for atoms in group)
+        else:
+            yield from predictor.predict_stream(group, charge)
 
 
 def predict_large(predictor: Predictor, atoms: Atoms, charge: int | None = None) -> SparseState:
     """Predicts a large molecule.
 
-    Integrals are left out as `hampred.interop.local_integrals` says; otherwise the matrices are those of
-    `Predictor.predict`.
+    The matrices are those of `Predictor.predict`.
 
     Args:
         predictor: A model whose baseline and network are local.
@@ -85,12 +105,9 @@ def predict_large(predictor: Predictor, atoms: Atoms, charge: int | None = None)
         HampredError: What `Predictor.check`, `require_local` and the baseline refuse.
     """
     net, charge = require_local(predictor), predictor.check(atoms, charge)
-    mole = build_mole(atoms, predictor.level.basis, charge)
-    layout = net.basis.layout(atoms.numbers)
-    net.basis.require_compatible(OrbitalBasis.from_mole(mole, predictor.level.basis), "the model", "PySCF here")
-    integrals = LocalIntegrals(mole)
-    s, h0 = integrals.overlap(), predictor.model.baseline.local_hamiltonian(integrals)
+    integrals = Integrals(atoms, predictor.level.basis, charge)
+    h0, s = (m.to_sparse() for m in (predictor.model.baseline.blocks(integrals), integrals.overlap))
     known = {"overlap": s, "baseline": h0}
     graph = LargeGraph(atoms, net, [known[name] for name in net.inputs])
     h = h0 + correction(net, graph, correction_elements(net, graph))
-    return SparseState(atoms, layout, h.tocsr(), s, mole.nelectron // 2, charge)
+    return SparseState(atoms, integrals.layout, h.tocsr(), s, integrals.n_electrons // 2, charge)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyscf
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from pyscf import dft
 from pyscf.lib import num_threads
@@ -13,15 +14,16 @@ from scipy.linalg import eigvalsh
 
 from data_gen.backends.pyscf_molecule import functional_definition
 from data_gen.guard import ELECTRONS, SMALLEST_GAP, BadLabelError, check_crystal
-from hampred.basis import OrbitalBasis, is_gth, require_basis_name
+from hampred.basis import OrbitalBasis, is_gth, load_pseudopotential, require_basis_name
 from hampred.blocks.matrix import BlockMatrix
 from hampred.config import CrystalConfig, GuardConfig, LevelConfig, ScfConfig
 from hampred.data.sample import HamiltonianSample, LevelOfTheory
-from hampred.errors import FailedError, HampredError
+from hampred.errors import HampredError
 from hampred.interop.crystal_level import CrystalLevel
 from hampred.interop.folding import mesh_kpoints
+from hampred.interop.integrals import Integrals
 from hampred.interop.periodic_fock import PeriodicFock, comparison_path, occupied_band_error, require_semilocal
-from hampred.interop.pyscf_cell import overlap_blocks, smallest_overlap_eigenvalue
+from hampred.interop.pyscf_cell import check_vacuum, smallest_overlap_eigenvalue
 from hampred.units import MILLI_EV
 
 Array = NDArray[np.float64]
@@ -74,13 +76,20 @@ class PySCFCrystal:
         return self.level.crystal or CrystalLevel()
 
     def check(self, atoms: Atoms, charge: int) -> int:
-        """Refuses a structure before any work; see `data_gen.guard.check_crystal`.
+        """Refuses a structure before any work.
 
         Returns:
             Number of orbitals of one cell.
+
+        Raises:
+            HampredError: As `data_gen.guard.check_crystal`; or too little vacuum, an element without basis or
+                pseudopotential, more electrons than fit the basis, or a metal without smearing.
         """
         check_crystal(atoms, charge, allow_unusual_distances=self.guard.allow_unusual_distances)
         basis = OrbitalBasis.from_name(self.level.basis, atoms.numbers)
+        for z in basis.elements:
+            load_pseudopotential(self.crystal.pseudo, chemical_symbols[z])
+        check_vacuum(atoms, self.level.basis)
         n_orbitals = basis.layout(atoms.numbers).n_orbitals
         n_electrons = sum(int(z) - basis.elements[int(z)].n_core for z in atoms.numbers)
         if n_electrons > 2 * n_orbitals:
@@ -110,11 +119,10 @@ class PySCFCrystal:
         start, cpu = time.perf_counter(), time.process_time()
         self.check(atoms, charge)
         fock = PeriodicFock(atoms, self.level.functional, self.level.basis, self.crystal)
-        overlap = overlap_blocks(atoms, self.level.basis)
+        overlap = Integrals(atoms, self.level.basis).overlap
         smallest = self._check_overlap(overlap, fock)
-        self._converge(fock.field)
+        density = fock.converge(self.level.conv_tol, self.scf.max_cycle, self.scf.retries)
         gap = self._check_density(fock)
-        density = fock.field.make_rdm1()
         hamiltonian = _without_small_blocks(fock.blocks(density))
         provenance = {key: value for key, value in atoms.info.items() if isinstance(value, (str, int, float))}
         provenance |= {"min_overlap_eigenvalue": smallest, "threads": num_threads(), "gap_on_mesh_Eh": gap}
@@ -148,25 +156,6 @@ class PySCFCrystal:
                 f"{self.guard.min_overlap_eigenvalue:.0e}): choose a basis such as gth-szv-molopt-sr."
             )
         return smallest
-
-    def _converge(self, field: Any) -> None:
-        """DIIS, then once more with a level shift."""
-        field.conv_tol, field.max_cycle = self.level.conv_tol, self.scf.max_cycle
-        field.kernel()
-        if field.converged or not self.scf.retries:
-            cycles = int(field.cycles)
-        else:
-            cycles = int(field.cycles)
-            field.level_shift = 0.3
-            field.kernel(dm0=field.make_rdm1())
-            cycles += int(field.cycles)
-            field.level_shift = 0.0
-            field.kernel(dm0=field.make_rdm1())
-            cycles += int(field.cycles)
-        field.cycles = cycles
-        if not field.converged:
-            hint = "" if self.crystal.smearing else "; if this is a metal, set level.crystal.smearing"
-            raise FailedError(f"not converged with {self.scf.max_cycle} cycles{hint}")
 
     def _check_density(self, fock: PeriodicFock) -> float | None:
         """Gap between the bands on the mesh of the density, Hartree; negative for a metal, None without empty bands."""

@@ -12,11 +12,11 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from data_gen.geometries.crystals import bulk_structures
+from data_gen.geometries.crystals import bulk_structures, written_structures
 from data_gen.geometries.files import file_structures
 from data_gen.geometries.molecules import g2_structures, smiles_structures
 from data_gen.geometries.sampling import sample
-from hampred.config import BulkConfig, FileConfig, G2Config, GenerateConfig, SmilesConfig, SourceConfig
+from hampred.config import AtomsConfig, BulkConfig, FileConfig, G2Config, GenerateConfig, SmilesConfig, SourceConfig
 
 DECIMALS = 8
 """Positions are rounded to 1e-8 Å: the same on every machine, and the same after a text file."""
@@ -60,6 +60,8 @@ def _base(source: SourceConfig, seed: int) -> Iterator[Atoms]:
         return smiles_structures(source.smiles, source.conformers, seed)
     if isinstance(source, BulkConfig):
         return bulk_structures(source)
+    if isinstance(source, AtomsConfig):
+        return written_structures(source)
     raise TypeError(type(source))
 
 

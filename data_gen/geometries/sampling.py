@@ -1,4 +1,4 @@
-"""Structures about a given one: rattling, strain, normal modes, molecular dynamics."""
+"""Structures about a given one: rattling, strain, defects, normal modes, molecular dynamics."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,15 @@ import numpy as np
 from ase import Atoms, units
 from numpy.typing import NDArray
 
-from hampred.config import MolecularDynamicsConfig, NormalModesConfig, RattleConfig, StrainConfig
+from data_gen.geometries.defects import substitutions, vacancies
+from hampred.config import (
+    MolecularDynamicsConfig,
+    NormalModesConfig,
+    RattleConfig,
+    StrainConfig,
+    SubstitutionConfig,
+    VacancyConfig,
+)
 from hampred.errors import HampredError
 
 Array = NDArray[np.float64]
@@ -15,6 +23,8 @@ Seed = tuple[int, ...]
 
 SOFTEST_MODE = 100.0
 """cm⁻¹: softer modes are sampled as if they were as stiff as this; linear displacements along them would be absurd."""
+
+GOLDEN_RATIO = (1 + 5**0.5) / 2
 
 HESSIAN_STEP = 0.005
 """Å, of the central differences of GFN2-xTB forces."""
@@ -27,27 +37,39 @@ def sample(atoms: Atoms, how: Any, seed: Seed) -> Iterator[Atoms]:
         HampredError: The sampling does not fit the structure, or lacks an extra that is not installed.
     """
     source = f"{atoms.info.get('source', '')} {how.kind}".strip()
-    for positions, cell in _made(atoms, how, seed):
-        new = Atoms(atoms.numbers, positions, cell=cell, pbc=atoms.pbc)
+    for new in _made(atoms, how, seed):
         new.info = {**atoms.info, "source": source}
         yield new
 
 
-def _made(atoms: Atoms, how: Any, seed: Seed) -> Iterator[tuple[Array, Array]]:
-    """Positions [n_atoms, 3] and cell vectors [3, 3] of the new structures, Å."""
+def _made(atoms: Atoms, how: Any, seed: Seed) -> Iterator[Atoms]:
+    """The new structures, without ``info``."""
+    if isinstance(how, (StrainConfig, VacancyConfig, SubstitutionConfig)) and not atoms.pbc.any():
+        raise HampredError(
+            f"The sampling {how.kind} is for crystals: sample molecules with rattle, normal_modes or md."
+        )
+    if isinstance(how, VacancyConfig):
+        return vacancies(atoms, how, seed)
+    if isinstance(how, SubstitutionConfig):
+        return substitutions(atoms, how, seed)
     if isinstance(how, StrainConfig):
-        return strained(atoms, how, seed)
-    if isinstance(how, RattleConfig):
-        made = rattled(atoms, how, seed)
-    elif atoms.pbc.any():
-        raise HampredError(f"The sampling {how.kind} is for molecules: sample crystals with strain and rattle.")
-    elif isinstance(how, NormalModesConfig):
-        made = normal_modes(atoms, how, seed)
-    elif isinstance(how, MolecularDynamicsConfig):
-        made = molecular_dynamics(atoms, how, seed)
+        made = strained(atoms, how, seed)
     else:
-        raise TypeError(type(how))
-    return ((positions, atoms.cell.array) for positions in made)
+        made = ((positions, atoms.cell.array) for positions in _displaced(atoms, how, seed))
+    return (Atoms(atoms.numbers, positions, cell=cell, pbc=atoms.pbc) for positions, cell in made)
+
+
+def _displaced(atoms: Atoms, how: Any, seed: Seed) -> Iterator[Array]:
+    """New positions [n_atoms, 3], Å."""
+    if isinstance(how, RattleConfig):
+        return rattled(atoms, how, seed)
+    if atoms.pbc.any():
+        raise HampredError(f"The sampling {how.kind} is for molecules: sample crystals with strain and rattle.")
+    if isinstance(how, NormalModesConfig):
+        return normal_modes(atoms, how, seed)
+    if isinstance(how, MolecularDynamicsConfig):
+        return molecular_dynamics(atoms, how, seed)
+    raise TypeError(type(how))
 
 
 def rattled(atoms: Atoms, how: RattleConfig, seed: Seed) -> Iterator[Array]:
@@ -60,15 +82,18 @@ def rattled(atoms: Atoms, how: RattleConfig, seed: Seed) -> Iterator[Array]:
 def strained(atoms: Atoms, how: StrainConfig, seed: Seed) -> Iterator[tuple[Array, Array]]:
     """Positions [n_atoms, 3] and cell vectors [3, 3] (Å) under random symmetric strains, r → (1 + ε) r.
 
-    Raises:
-        HampredError: The structure has no cell.
+    ε is a sum of a part alike in all directions, spread evenly over ±``isotropic`` however many are drawn (an additive
+    recurrence with the golden ratio), and a part with independent Gaussian components. Slabs and chains are strained
+    along their periodic directions alone.
     """
-    if not atoms.pbc.any():
-        raise HampredError("The sampling strain is for crystals: sample molecules with rattle, normal_modes or md.")
+    periodic = atoms.cell.array[atoms.pbc]
+    projector = np.linalg.pinv(periodic) @ periodic
+    start = np.random.default_rng((*seed, 0, 1)).random()
     for number in range(how.count):
         draws = how.stdev * np.random.default_rng((*seed, number)).standard_normal((3, 3))
-        strain = np.eye(3) + np.triu(draws) + np.triu(draws, 1).T
-        yield atoms.positions @ strain, atoms.cell.array @ strain
+        even = how.isotropic * (2 * ((start + number * GOLDEN_RATIO) % 1) - 1) * np.eye(3)
+        strain = projector @ (even + np.triu(draws) + np.triu(draws, 1).T) @ projector
+        yield atoms.positions @ (np.eye(3) + strain), atoms.cell.array @ (np.eye(3) + strain)
 
 
 def normal_modes(atoms: Atoms, how: NormalModesConfig, seed: Seed) -> Iterator[Array]:

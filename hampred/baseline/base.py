@@ -6,17 +6,16 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from hampred.baseline.core import Core
-from hampred.baseline.fitted_sap import FittedSap
 from hampred.baseline.minao import Minao
 from hampred.baseline.none import Zero
+from hampred.baseline.projectors import Projectors
 from hampred.baseline.sap import Sap
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.errors import HampredError
-from hampred.interop.local_integrals import LocalIntegrals
+from hampred.interop.integrals import Integrals
 
 Array = NDArray[np.float64]
 
@@ -90,38 +89,29 @@ class Baseline(Protocol):
     Attributes:
         name: The word that names it in configurations and model files.
         grid_free: Whether H0 is analytic, hence equivariant to rounding; otherwise to the noise of a grid.
+        local: Whether H0 is of short range, hence of linear cost, and the same whatever cell a crystal is given in.
     """
 
     name: ClassVar[str]
     grid_free: ClassVar[bool]
+    local: ClassVar[bool]
 
     @classmethod
     def from_level(cls, level: Level) -> Self:
         """The baseline for labels of this level of theory."""
         ...
 
-    def hamiltonian(self, mole: Any) -> Array:
-        """H0 of a molecule.
+    def blocks(self, integrals: Integrals) -> BlockMatrix:
+        """H0 of a structure.
 
         Args:
-            mole: PySCF molecule from `hampred.interop.pyscf.build_mole`.
+            integrals: Of a molecule or crystal.
 
         Returns:
-            Symmetric matrix [n_orbitals, n_orbitals] in AO order, Hartree.
-        """
-        ...
-
-    def local_hamiltonian(self, integrals: LocalIntegrals) -> csr_array:
-        """H0 at linear cost.
-
-        Args:
-            integrals: The integrals of the molecule.
-
-        Returns:
-            Symmetric sparse matrix [n_orbitals, n_orbitals] in AO order, Hartree.
+            Hermitian, Hartree; where `local`, on the pairs of the overlap.
 
         Raises:
-            HampredError: This H0 is not short-ranged.
+            HampredError: The structure is not of the kind that this H0 is for.
         """
         ...
 
@@ -139,7 +129,7 @@ class Baseline(Protocol):
         ...
 
 
-BASELINES: dict[str, type[Baseline]] = {kind.name: kind for kind in (Zero, Core, Minao, Sap, FittedSap)}
+BASELINES: dict[str, type[Baseline]] = {kind.name: kind for kind in (Zero, Core, Minao, Sap, Projectors)}
 """The installed baselines by name."""
 
 

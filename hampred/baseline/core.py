@@ -4,30 +4,31 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from hampred.baseline.none import Zero
+from hampred.blocks.matrix import BlockMatrix
 from hampred.errors import HampredError
-from hampred.interop.local_integrals import LocalIntegrals
-from hampred.interop.pyscf import kinetic, nuclear_attraction
+from hampred.interop.integrals import Integrals
+from hampred.interop.pyscf import kinetic, nuclear_attraction, threads_for
 
 
 class Core(Zero):
     """H0 = T + V_nuc, effective core potentials included."""
 
     name: ClassVar[str] = "core"
+    local: ClassVar[bool] = False
 
     def hamiltonian(self, mole: Any) -> NDArray[np.float64]:
         """Kinetic energy and nuclear attraction [n_orbitals, n_orbitals], Hartree."""
         return kinetic(mole) + nuclear_attraction(mole)
 
-    def local_hamiltonian(self, integrals: LocalIntegrals) -> csr_array:
-        """There is none.
+    def blocks(self, integrals: Integrals) -> BlockMatrix:
+        """H0 of a molecule, Hartree.
 
         Raises:
-            HampredError: Always.
+            HampredError: A crystal, where nuclei without electrons have no finite potential.
         """
-        raise HampredError(
-            f"The baseline {self.name} reaches over the whole molecule: "
-            "for large molecules train with fitted_sap, sap or none."
-        )
+        if integrals.atoms.pbc.any():
+            raise HampredError(f"The baseline {self.name} is of molecules: for crystals choose projectors or minao.")
+        with threads_for(integrals.mole):
+            return BlockMatrix.from_dense(integrals.layout, self.hamiltonian(integrals.mole))

@@ -1,4 +1,4 @@
-"""Spherical Gaussians at the atoms, and their three-centre integrals over pairs of orbitals."""
+"""Spherical charges at the atoms, and the repulsion of pairs of orbitals by them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,19 +9,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-POTENTIAL = "int3c1e"
-"""⟨i|g(r)|j⟩: the function is a potential (Hartree where the coefficients are)."""
-
-CHARGE = "int3c2e"
-"""⟨i|∫ g(r')/|r−r'| dr'|j⟩: the function is a density of charge."""
-
 LARGEST_ARRAY = 8_000_000
 """Integrals held at once: 64 MB."""
 
 
 @dataclass(frozen=True)
 class SphericalGaussians:
-    """Functions g_f(r) = Σ_p c_fp exp(−a_fp |r − R_f|²).
+    """Densities of charge g_f(r) = Σ_p c_fp exp(−a_fp |r − R_f|²).
 
     Attributes:
         centres: Positions R_f [n_functions, 3], Bohr.
@@ -33,12 +27,11 @@ class SphericalGaussians:
     exponents: Sequence[Array]
     coefficients: Sequence[Array]
 
-    def integrals(self, mole: Any, kind: str) -> Iterator[Array]:
-        """Three-centre integrals in portions of bounded memory.
+    def integrals(self, mole: Any) -> Iterator[Array]:
+        """Integrals ⟨i|∫ g(r')/|r−r'| dr'|j⟩ in portions of bounded memory.
 
         Args:
             mole: PySCF molecule.
-            kind: `POTENTIAL` or `CHARGE`.
 
         Yields:
             The lower triangles [n_orbitals (n_orbitals + 1) / 2, m] of the next m functions, in their order.
@@ -47,19 +40,18 @@ class SphericalGaussians:
         from pyscf.gto.moleintor import getints, make_cintopt
 
         tables = conc_env(mole._atm, mole._bas, mole._env, *self._tables())
-        integral = f"{kind}_sph"
-        optimizer = make_cintopt(*tables, integral)
+        optimizer = make_cintopt(*tables, "int3c2e_sph")
         portion = max(1, LARGEST_ARRAY // (mole.nao * (mole.nao + 1) // 2))
         first, last = mole.nbas, mole.nbas + len(self.centres)
         for start in range(first, last, portion):
             shells = (0, mole.nbas, 0, mole.nbas, start, min(start + portion, last))
-            yield getints(integral, *tables, shls_slice=shells, comp=1, aosym="s2ij", cintopt=optimizer)
+            yield getints("int3c2e_sph", *tables, shls_slice=shells, comp=1, aosym="s2ij", cintopt=optimizer)
 
-    def summed(self, mole: Any, kind: str) -> Array:
+    def summed(self, mole: Any) -> Array:
         """Sum of the integrals of all functions, a symmetric matrix [n_orbitals, n_orbitals]."""
         from pyscf.lib import unpack_tril
 
-        return unpack_tril(sum(block.sum(axis=1) for block in self.integrals(mole, kind)))
+        return unpack_tril(sum(block.sum(axis=1) for block in self.integrals(mole)))
 
     def _tables(self) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
         """PySCF's integral tables (atm, bas, env) of one contracted s shell a function."""

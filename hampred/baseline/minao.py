@@ -5,17 +5,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from ase import Atoms
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.errors import HampredError
 from hampred.interop.crystal_level import CrystalLevel
-from hampred.interop.local_integrals import LocalIntegrals
+from hampred.interop.integrals import Integrals
 from hampred.interop.periodic_fock import PeriodicFock
-from hampred.interop.pyscf import build_mole
+from hampred.interop.pyscf import threads_for
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,7 @@ class Minao:
 
     name: ClassVar[str] = "minao"
     grid_free: ClassVar[bool] = False
+    local: ClassVar[bool] = False
 
     @classmethod
     def from_level(cls, level: Any) -> Self:
@@ -47,13 +45,8 @@ class Minao:
         crystal = getattr(level, "crystal", None)
         return cls(level.functional, level.grid_level, level.density_fit, level.auxbasis, crystal)
 
-    def blocks(self, atoms: Atoms, basis: str, charge: int = 0) -> BlockMatrix:
-        """H0 of a molecule or crystal as blocks.
-
-        Args:
-            atoms: Positions and cell in Å.
-            basis: PySCF's name of the basis set.
-            charge: Total charge (e), 0 for crystals.
+    def blocks(self, integrals: Integrals) -> BlockMatrix:
+        """H0 of a molecule or crystal.
 
         Returns:
             Hartree; of a crystal all blocks that the odd mesh of the level tells apart, with the energy zero of PySCF.
@@ -61,14 +54,12 @@ class Minao:
         Raises:
             HampredError: The structure cannot be built, or is a crystal while the level is one of molecules.
         """
-        if not atoms.pbc.any():
-            mole = build_mole(atoms, basis, charge)
-            return BlockMatrix.from_dense(
-                OrbitalBasis.from_mole(mole, basis).layout(atoms.numbers), self.hamiltonian(mole)
-            )
+        if not integrals.atoms.pbc.any():
+            with threads_for(integrals.mole):
+                return BlockMatrix.from_dense(integrals.layout, self.hamiltonian(integrals.mole))
         if self.crystal is None:
             raise HampredError("The structure is periodic and this baseline is of molecules: set pbc to False.")
-        fock = PeriodicFock(atoms, self.functional, basis, self.crystal)
+        fock = PeriodicFock(integrals.atoms, self.functional, integrals.basis, self.crystal)
         return fock.blocks(fock.guess())
 
     def hamiltonian(self, mole: Any) -> NDArray[np.float64]:
@@ -80,7 +71,7 @@ class Minao:
         from pyscf import dft
 
         if mole.spin:
-            raise HampredError("The minao baseline is for closed shells: choose sap or fitted_sap.")
+            raise HampredError("The minao baseline is for closed shells: choose projectors or sap.")
         try:
             dft.libxc.parse_xc(self.functional)
         except (KeyError, ValueError) as error:
@@ -90,17 +81,6 @@ class Minao:
             field = field.density_fit(auxbasis=self.auxbasis)
         field.grids.level = self.grid_level
         return np.asarray(field.get_fock(dm=field.get_init_guess(key="minao")), dtype=np.float64)
-
-    def local_hamiltonian(self, integrals: LocalIntegrals) -> csr_array:
-        """There is none.
-
-        Raises:
-            HampredError: Always.
-        """
-        raise HampredError(
-            f"The baseline {self.name} has a Coulomb potential, which reaches over the whole molecule: "
-            "for large molecules train with fitted_sap, sap or none."
-        )
 
     def fit(self, samples: Iterable[Any]) -> None:
         """There is nothing to fit."""

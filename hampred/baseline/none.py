@@ -1,13 +1,13 @@
 """No baseline: the network learns the whole Hamiltonian."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from hampred.interop.local_integrals import LocalIntegrals
+from hampred.blocks.matrix import BlockMatrix
+from hampred.interop.integrals import Integrals
 
 
 class Zero:
@@ -15,19 +15,16 @@ class Zero:
 
     name: ClassVar[str] = "none"
     grid_free: ClassVar[bool] = True
+    local: ClassVar[bool] = True
 
     @classmethod
     def from_level(cls, level: Any) -> Self:
         """The same for every level of theory."""
         return cls()
 
-    def hamiltonian(self, mole: Any) -> NDArray[np.float64]:
-        """Zeros [n_orbitals, n_orbitals]."""
-        return np.zeros((mole.nao, mole.nao))
-
-    def local_hamiltonian(self, integrals: LocalIntegrals) -> csr_array:
-        """No elements [n_orbitals, n_orbitals]."""
-        return csr_array((integrals.mole.nao, integrals.mole.nao))
+    def blocks(self, integrals: Integrals) -> BlockMatrix:
+        """Zeros on the pairs of the overlap."""
+        return replace(integrals.overlap, values=np.zeros_like(integrals.overlap.values))
 
     def fit(self, samples: Iterable[Any]) -> None:
         """There is nothing to fit."""

@@ -9,12 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.sparse import csr_array
 
 from hampred.baseline.core import Core
-from hampred.baseline.gaussians import CHARGE, SphericalGaussians
+from hampred.baseline.gaussians import SphericalGaussians
 from hampred.errors import HampredError
-from hampred.interop.local_integrals import LocalIntegrals, ScreenedNucleus
 
 Array = NDArray[np.float64]
 
@@ -45,18 +43,7 @@ class Sap(Core):
 
     def hamiltonian(self, mole: Any) -> Array:
         """Core Hamiltonian and screening [n_orbitals, n_orbitals], Hartree."""
-        return super().hamiltonian(mole) + self.screening(mole).summed(mole, CHARGE)
-
-    def local_hamiltonian(self, integrals: LocalIntegrals) -> csr_array:
-        """The same at linear cost, a sparse matrix: nuclei and screening cancel at a distance.
-
-        Raises:
-            HampredError: There is no atomic potential for an element, or it has an effective core potential.
-        """
-        mole = integrals.mole
-        symbols = {z: symbol for symbol, z in zip(map(mole.atom_pure_symbol, range(mole.natm)), integrals.numbers)}
-        potentials = {int(z): self.screening_charges(symbol, int(z)) for z, symbol in symbols.items()}
-        return integrals.hamiltonian({z: ScreenedNucleus(*table) for z, table in potentials.items()})
+        return super().hamiltonian(mole) + self.screening(mole).summed(mole)
 
     def screening(self, mole: Any) -> SphericalGaussians:
         """The screening charge of each atom of a molecule, positive where electrons repel."""

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.special import cosdg, sindg
 
 from hampred.basis import BasisLayout
 from hampred.errors import HampredError
@@ -131,15 +132,20 @@ class BlockMatrix:
         """Bloch sum Σ_R e^{2πi k·R} M(R) in the lattice gauge, as PySCF.
 
         Args:
-            k: Wave vector in units of the reciprocal cell vectors [3].
+            k: One or many wave vectors in units of the reciprocal cell vectors [..., 3].
 
         Returns:
-            Complex matrix [n_orbitals, n_orbitals].
+            Complex matrix at each of them [..., n_orbitals, n_orbitals]; its imaginary part is exactly zero where
+            2k is a whole number of reciprocal vectors.
         """
+        k = np.asarray(k, dtype=float)
         cells, by_cell = self._by_cell
-        angles = 2 * np.pi * (cells @ np.asarray(k, dtype=float))
-        parts = by_cell @ np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        return (parts[:, 0] + 1j * parts[:, 1]).reshape(2 * (self.layout.n_orbitals,))
+        degrees = 360 * (cells @ k.reshape(-1, 3).T)  # [n_cells, n_k]
+        n = degrees.shape[1]
+        parts = by_cell @ np.concatenate([cosdg(degrees), sindg(degrees)], axis=1)  # [n_orbitals², 2 n_k]
+        sums = np.empty((n, len(parts)), dtype=np.complex128)
+        sums.real, sums.imag = parts[:, :n].T, parts[:, n:].T
+        return sums.reshape(*k.shape[:-1], *2 * (self.layout.n_orbitals,))
 
     @cached_property
     def _by_cell(self) -> tuple[IntArray, csr_array]:
@@ -172,19 +178,44 @@ class BlockMatrix:
             values[index] = d[z_i] @ self.values[index] @ d[z_j].T
         return replace(self, values=values)
 
+    def find(self, pairs: IntArray, cell_shifts: IntArray) -> IntArray:
+        """Index of given pairs in the list of this matrix, −1 where it has no such block.
+
+        Args:
+            pairs: Atoms i, j [n, 2].
+            cell_shifts: R of each [n, 3].
+        """
+        keys, order, reach = self._keys
+        inside = (np.abs(cell_shifts) <= reach).all(axis=1)
+        wanted = _key(pairs, cell_shifts, self.layout.n_atoms, reach)
+        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(inside & (keys[place] == wanted), order[place], -1)
+
+    @cached_property
+    def _keys(self) -> tuple[IntArray, IntArray, int]:
+        """Pairs as single numbers in ascending order, the index of each, and the largest component of a cell shift."""
+        reach = int(np.abs(self.cell_shifts).max(initial=0))
+        keys = _key(self.pairs, self.cell_shifts, self.layout.n_atoms, reach)
+        order = np.argsort(keys)
+        return keys[order], order, reach
+
     def on_pairs_of(self, other: "BlockMatrix") -> "BlockMatrix":
         """The same matrix on the list of pairs of another: blocks that are not there are zero, others are left out."""
-        mine, theirs = (np.column_stack([m.pairs, m.cell_shifts]) for m in (self, other))
-        place = {key: index for index, key in enumerate(map(tuple, mine.tolist()))}
+        first = other.starts[:-1]
+        index = self.find(other.pairs, other.cell_shifts)
+        offset = np.where(index < 0, -1, self.starts[index] - first)[other.pair_of_value]
+        known = np.repeat(index >= 0, np.diff(other.starts))
         values = np.zeros(other.starts[-1])
-        for index, key in enumerate(map(tuple, theirs.tolist())):
-            if key in place:
-                values[other.starts[index] : other.starts[index + 1]] = self.block(place[key]).ravel()
+        values[known] = self.values[(np.arange(len(values)) + offset)[known]]
         return replace(other, values=values)
 
     def plus(self, other: "BlockMatrix") -> "BlockMatrix":
         """Sum of two matrices on the same list of pairs."""
         return replace(self, values=self.values + other.values)
+
+    def minus(self, other: "BlockMatrix") -> "BlockMatrix":
+        """Difference of two matrices on the same list of pairs."""
+        return replace(self, values=self.values - other.values)
 
     def error(self, other: "BlockMatrix") -> dict[str, float]:
         """Mean absolute difference of the elements, in the unit of the values.
@@ -200,3 +231,10 @@ class BlockMatrix:
             "offsite": float(difference[~onsite].mean()) if (~onsite).any() else float("nan"),
             "max": float(difference.max()),
         }
+
+
+def _key(pairs: IntArray, cell_shifts: IntArray, n_atoms: int, reach: int) -> IntArray:
+    """One number for each pair (i, j, R) whose R has components of at most `reach`."""
+    width = 2 * reach + 1
+    x, y, z = (cell_shifts + reach).T
+    return (((pairs[:, 0] * n_atoms + pairs[:, 1]) * width + x) * width + y) * width + z

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hampred.cli import check_basis, doctor, evaluate, generate, import_, info, predict, quickstart, train
+from hampred.cli import bands, check_basis, doctor, evaluate, generate, import_, info, predict, quickstart, scf, train
 from hampred.errors import FailedError, HampredError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -42,7 +42,7 @@ def options(
     """Electronic Hamiltonians and orbital energies from geometries, without an SCF."""
 
 
-for verb in (quickstart, generate, import_, train, predict, evaluate, info, check_basis, doctor):
+for verb in (quickstart, generate, import_, train, predict, evaluate, bands, scf, info, check_basis, doctor):
     verb.register(app)
 
 

@@ -64,23 +64,28 @@ def evaluate_into(out: Path, model: Path, data: Path, split: str, rotations: int
 def print_evaluation(result: "Evaluation") -> None:
     """Prints the metrics of an evaluation, and its rotation test where there is one."""
     from hampred.cli.output import print_table
-    from hampred.evaluation.spectrum import METRICS
 
-    rows = [(METRICS[name], row["model"], row["baseline"], row["label_noise"]) for name, row in result.table().items()]
-    title = f"{len(result.molecules)} molecules, {result.about['split']} split of {result.about['data']}"
-    print_table(title, ("mean over molecules", "model", f"baseline {result.about['baseline']}", "label noise"), rows)
-    baseline = result.baseline_errors.element_pairs()
-    pairs = [(name, value, baseline.get(name)) for name, value in result.errors.element_pairs().items()]
-    print_table("", ("H by element pair", "model / µE_h", "baseline / µE_h"), pairs)
+    rows = [
+        (result.metrics[name], row["model"], row["baseline"], row["label_noise"])
+        for name, row in result.table().items()
+    ]
+    title = f"{len(result.molecules)} structures, {result.about['split']} split of {result.about['data']}"
+    print_table(title, ("mean over structures", "model", f"baseline {result.about['baseline']}", "label noise"), rows)
+    unit, size = result.unit
+    baseline = result.baseline_errors.element_pairs(size)
+    pairs = [(name, value, baseline.get(name)) for name, value in result.errors.element_pairs(size).items()]
+    print_table("", ("H by element pair", f"model / {unit}", f"baseline / {unit}"), pairs)
     if result.rotations is not None:
         told = result.rotations.to_dict()
-        title = f"{told['n_molecules']} molecules × {told['n_rotations']} rotations, {told['n_improper']} improper"
+        title = f"{told['n_molecules']} structures × {told['n_rotations']} rotations, {told['n_improper']} improper"
         facts = [
             ("largest |H(Qx) − D H(x) Dᵀ| / E_h", told["max_error_Eh"]),
             ("the same relative to max|H|", told["max_relative_error"]),
         ]
         metrics = told["mean_rotated"]
         facts += [
-            (f"{METRICS[name]}, rotated", metrics.get(name)) for name in ("H_mae_uEh", "homo_mae_meV", "lumo_mae_meV")
+            (f"{result.metrics[name]}, rotated", metrics.get(name))
+            for name in ("H_mae_uEh", "homo_mae_meV", "lumo_mae_meV", "H_mae_meV", "occupied_mae_meV", "gap_mae_meV")
+            if name in result.metrics and name in metrics
         ]
         print_table(title, ("any orientation", ""), facts)

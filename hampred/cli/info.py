@@ -1,7 +1,9 @@
 """`hampred info`: what a store or a model holds."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,10 +11,20 @@ import typer
 from hampred.errors import FailedError, HampredError
 
 if TYPE_CHECKING:
+    from hampred.data.sample import HamiltonianSample
     from hampred.data.store import Store
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SHOWN = 10
+KINDS = ("molecule", "chain", "slab", "crystal")
+"""By the number of periodic directions."""
+
+UNITS = {
+    "ke_cutoff": "ke_cutoff_Eh",
+    "kpoint_length": "kpoint_length_A",
+    "folding_length": "folding_length_A",
+    "smearing": "smearing_Eh",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +76,7 @@ def _store(path: Path, verify: bool) -> dict[str, Any]:
             "molecules": dict(Counter(store.molecules).most_common()),
             "elements": {chemical_symbols[z]: int(n) for z, n in zip(*np.unique(store.numbers, return_counts=True))},
             "atoms_per_sample": {int(n): int(c) for n, c in zip(*np.unique(sizes, return_counts=True))},
+            **(_crystals(store) if store.level.crystal else {}),
             **_level(store.level.to_dict()),
             "basis_hash": store.basis.hash[:16],
             "label_noise_Eh": store.header.get("label_noise_Eh"),
@@ -71,12 +84,53 @@ def _store(path: Path, verify: bool) -> dict[str, Any]:
             "failures": dict(Counter(_reason(failure) for failure in failures).most_common()),
         }
         if verify:
-            found["damaged"] = _damaged(store)
+            found["damaged"] = store.damaged()
     return found
 
 
-def _damaged(store: "Store") -> list[int]:
-    return store.damaged()
+def _crystals(store: "Store") -> dict[str, Any]:
+    """Cells, meshes and errors of the labels of crystals; those of damaged samples are left out."""
+    from hampred.units import HARTREE
+
+    kinds, meshes, foldings = Counter[str](), Counter[str](), Counter[str]()
+    volumes, errors, gaps = [], [], []
+    for sample in _readable(store):
+        atoms, notes = sample.atoms, sample.provenance
+        kinds[KINDS[int(atoms.pbc.sum())]] += 1
+        meshes[_mesh(notes.get("kpoint_mesh"))] += 1
+        foldings[_mesh(notes.get("folding_mesh"))] += 1
+        volumes += [atoms.cell.volume / len(atoms)] if atoms.pbc.all() else []
+        errors += [notes["folding_error_meV"]] if "folding_error_meV" in notes else []
+        gaps += [HARTREE * notes["gap_on_mesh_Eh"]] if notes.get("gap_on_mesh_Eh") is not None else []
+    return {
+        "periodicity": dict(kinds.most_common()),
+        "volume_per_atom_A3": _range(volumes),
+        "kpoint_meshes": dict(meshes.most_common()),
+        "folding_meshes": dict(foldings.most_common()),
+        "folding_error_meV": _range(errors),
+        "gap_on_mesh_eV": _range(gaps),
+        "n_metals": sum(gap <= 0 for gap in gaps),
+    }
+
+
+def _readable(store: "Store") -> "Iterator[HamiltonianSample]":
+    """Samples whose checksum holds."""
+    for index in range(len(store)):
+        try:
+            yield store[index]
+        except HampredError:
+            continue
+
+
+def _mesh(size: Any) -> str:
+    return "×".join(map(str, size)) if size else "unknown"
+
+
+def _range(values: list[float]) -> dict[str, float] | None:
+    """Smallest, median and largest; None without values."""
+    if not values:
+        return None
+    return {"min": float(min(values)), "median": median(values), "max": float(max(values))}
 
 
 def _reason(failure: Any) -> str:
@@ -87,7 +141,13 @@ def _reason(failure: Any) -> str:
 
 
 def _level(level: dict[str, Any]) -> dict[str, Any]:
-    return {f"level.{name}": value for name, value in level.items() if value not in (None, "")}
+    """What defines the labels; of crystals without what molecules alone have."""
+    from hampred.interop.crystal_level import MOLECULES_ONLY
+
+    crystal = level.get("crystal")
+    shown = {name: value for name, value in level.items() if not (crystal and name in ("crystal", *MOLECULES_ONLY))}
+    shown |= {f"crystal.{UNITS.get(name, name)}": value for name, value in (crystal or {}).items()}
+    return {f"level.{name}": value for name, value in shown.items() if value not in (None, "")}
 
 
 def _model(path: Path, verify: bool) -> dict[str, Any]:
@@ -98,6 +158,7 @@ def _model(path: Path, verify: bool) -> dict[str, Any]:
     provenance = header["provenance"]
     found = {
         "kind": "model",
+        "predicts": "crystals" if header["level"].get("crystal") else "molecules",
         "net": header["net"]["name"],
         **{f"net.{name}": value for name, value in header["net"]["settings"].items() if _short(value)},
         "baseline": header["baseline"].get("name"),
@@ -120,6 +181,8 @@ def _short(value: Any) -> bool:
 def _text(value: Any) -> str:
     """A value in one cell of the table."""
     if isinstance(value, dict):
-        parts = [f"{name} {count}" if name != "" else str(count) for name, count in list(value.items())[:SHOWN]]
+        parts = [f"{name}: {_text(count)}" if name != "" else _text(count) for name, count in value.items()][:SHOWN]
         return ", ".join(parts) + (f", … {len(value) - SHOWN} more" if len(value) > SHOWN else "") or "none"
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return "–" if value is None else str(value)

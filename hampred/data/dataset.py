@@ -1,11 +1,13 @@
 """Labels as a network is trained on them: graphs with the elements of ΔH, cut into batches that can be resumed."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
+from ase import Atoms
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from torch import Tensor, nn
@@ -13,10 +15,10 @@ from torch import Tensor, nn
 from hampred.baseline import Baseline
 from hampred.blocks.decomposer import BlockDecomposer
 from hampred.blocks.matrix import BlockMatrix
-from hampred.data.graph import HamiltonianGraph, build_graph
-from hampred.data.inputs import input_values
+from hampred.data.graph import HamiltonianGraph
 from hampred.data.sample import HamiltonianSample
-from hampred.interop.pyscf import build_mole, overlap, threads_for
+from hampred.data.system import System
+from hampred.interop.integrals import Integrals
 
 Array = NDArray[np.float64]
 
@@ -24,44 +26,74 @@ DAMPING = 0.5
 """Energy above the LUMO over which virtual orbitals lose weight in the loss, Hartree."""
 
 
+N_KPOINTS = 4
+"""k-points of each crystal at which the loss sees orbitals: Γ and random ones."""
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledGraph:
-    """Graphs and their labels, one system or a batch.
+    """Graphs and their labels, one system or a batch of molecules or of crystals.
 
-    Values stand in the order of the graph's value lists: all onsite ones of the batch, then all offsite ones.
+    Values stand in the order of the graph's value lists: all onsite ones of the batch, then all offsite ones. Molecules
+    have one k-point, Γ, with real orbitals.
 
     Attributes:
         graph: What the network sees.
         onsite: Elements of ΔH of the onsite blocks [n_onsite_values], Hartree.
         offsite: Elements of ΔH of the pairs [n_offsite_values], Hartree.
-        orbitals: Orbitals of the label as columns, weighted [n_systems, n_orbitals, n_orbitals], zero-padded.
-        orbital_weights: 1 for occupied orbitals, falling with energy above the LUMO [n_systems, n_orbitals].
+        phases: e^{2πi k·R} of each offsite value at each k [n_offsite_values, n_k].
+        orbitals: Orbitals of the label as columns, weighted [n_systems, n_k, n_orbitals, n_orbitals], zero-padded.
+        orbital_weights: 1 for occupied orbitals, falling with energy above the LUMO [n_systems, n_k, n_orbitals].
+        gauge_onsite: S of the onsite values of crystals, whose H is known up to μS; empty for molecules.
+        gauge_offsite: The same of the offsite values.
     """
 
     graph: HamiltonianGraph
     onsite: Tensor
     offsite: Tensor
+    phases: Tensor
     orbitals: Tensor
     orbital_weights: Tensor
+    gauge_onsite: Tensor
+    gauge_offsite: Tensor
 
     @staticmethod
     def batch(items: Sequence["LabelledGraph"], n_slots: int) -> "LabelledGraph":
         """Joins labelled graphs of one system each, of a decomposer with `n_slots` slots."""
         size = max(item.orbitals.shape[-1] for item in items)
         missing = [size - item.orbitals.shape[-1] for item in items]
-        return LabelledGraph(
-            graph=HamiltonianGraph.batch([item.graph for item in items], n_slots),
-            onsite=torch.cat([item.onsite for item in items]),
-            offsite=torch.cat([item.offsite for item in items]),
-            orbitals=torch.cat([nn.functional.pad(item.orbitals, (0, m, 0, m)) for item, m in zip(items, missing)]),
-            orbital_weights=torch.cat(
-                [nn.functional.pad(item.orbital_weights, (0, m)) for item, m in zip(items, missing)]
-            ),
-        )
+        joined = {f.name: [getattr(item, f.name) for item in items] for f in fields(LabelledGraph)}
+        joined["graph"] = [HamiltonianGraph.batch(joined["graph"], n_slots)]
+        joined["orbitals"] = [nn.functional.pad(x, (0, m, 0, m)) for x, m in zip(joined["orbitals"], missing)]
+        joined["orbital_weights"] = [nn.functional.pad(x, (0, m)) for x, m in zip(joined["orbital_weights"], missing)]
+        return LabelledGraph(**{k: parts[0] if k == "graph" else torch.cat(parts) for k, parts in joined.items()})
 
     def to(self, device: torch.device | str) -> "LabelledGraph":
         """The same on another device."""
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def errors(self, onsite: Tensor, offsite: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted elements of ΔH less the label, Hartree; of a crystal less the μS that brings them closest."""
+        onsite, offsite = onsite - self.onsite.to(onsite), offsite - self.offsite.to(offsite)
+        if not len(self.gauge_onsite):
+            return onsite, offsite
+        parts = list(zip((onsite, offsite), (self.gauge_onsite, self.gauge_offsite), self.graph.system_of_values))
+        zeros = onsite.new_zeros(self.graph.n_systems)
+        product, square = zeros, zeros
+        for error, s, system in parts:
+            product = product.index_add(0, system, error * s.to(error))
+            square = square.index_add(0, system, s.to(error) ** 2)
+        first, second = (error - (product / square)[system] * s.to(error) for error, s, system in parts)
+        return first, second
+
+    def bloch(self, onsite: Tensor, offsite: Tensor) -> Tensor:
+        """Bloch sums Σ_R e^{2πi k·R} M(R) [n_systems, n_k, n_orbitals, n_orbitals] from elements of a matrix."""
+        phases = self.phases.to(torch.promote_types(onsite.dtype, self.phases.dtype))
+        graph, size, n_k = self.graph, self.graph.dense_size, phases.shape[1]
+        flat = phases.new_zeros(graph.n_systems * size * size, n_k)
+        flat = flat.index_add(0, graph.dense_index[0], onsite.to(phases.dtype)[:, None].expand(-1, n_k))
+        flat = flat.index_add(0, graph.dense_index[1], offsite[:, None] * phases)
+        return flat.unflatten(0, (-1, size, size)).permute(0, 3, 1, 2)
 
 
 def label_graph(
@@ -72,46 +104,54 @@ def label_graph(
     pair_cutoff: float,
     inputs: Sequence[str] = (),
 ) -> LabelledGraph:
-    """Graph of a sample with ΔH = H − H0 as its label.
-
-    Args:
-        sample: The label.
-        baseline: Gives H0.
-        decomposer: Gives the slots of the orbitals.
-        cutoff: Largest distance of a message, Å.
-        pair_cutoff: Largest distance of a block, Å.
-        inputs: Matrices that the network is given, of `hampred.data.inputs.INPUTS`.
+    """Graph of a sample with ΔH = H − H0 as its label; see `System.of` for the arguments.
 
     Raises:
         HampredError: The sample's basis is not the decomposer's.
     """
     decomposer.basis.require_compatible(sample.basis, "the model", "the data")
-    graph, skeleton = build_graph(sample.atoms, decomposer, cutoff, pair_cutoff)
-    mole = build_mole(sample.atoms, sample.level.basis, sample.charge, sample.spin)
-    hamiltonian = sample.hamiltonian.to_dense()
-    with threads_for(mole):
-        h0, s = baseline.hamiltonian(mole), overlap(mole)
-    if inputs:
-        graph = graph.with_inputs(input_values(inputs, skeleton, h0, s, sample.n_electrons))
-    matrix = BlockMatrix.from_dense(skeleton.layout, hamiltonian - h0, skeleton.pairs)
-    values = torch.from_numpy(matrix.values).to(torch.float32)
-    orbitals, weights = _damped_orbitals(hamiltonian, s, sample.n_occupied)
-    n_onsite = len(graph.onsite_values)
+    integrals = Integrals(sample.atoms, sample.level.basis, sample.charge, sample.spin)
+    system = System.of(integrals, baseline, decomposer, cutoff, pair_cutoff, inputs)
+    graph, skeleton, s = system.graph, system.skeleton, integrals.overlap.on_pairs_of(system.skeleton).values
+    values = sample.hamiltonian.on_pairs_of(skeleton).values - system.baseline.on_pairs_of(skeleton).values
+    n_onsite, gauge = len(graph.onsite_values), np.empty(0)
+    if sample.atoms.pbc.any():
+        values, gauge = values - (values @ s) / (s @ s) * s, s
+    kpoints = _kpoints(sample.atoms)
+    phases = np.exp(2j * np.pi * skeleton.cell_shifts @ kpoints.T)[skeleton.pair_of_value[n_onsite:]]
+    orbitals, weights = zip(*(_damped_orbitals(sample.hamiltonian, integrals.overlap, k, sample) for k in kpoints))
     return LabelledGraph(
         graph=graph,
-        onsite=values[:n_onsite].clone(),
-        offsite=values[n_onsite:].clone(),
-        orbitals=torch.from_numpy(orbitals * weights)[None].to(torch.float32),
-        orbital_weights=torch.from_numpy(weights)[None].to(torch.float32),
+        onsite=_single(values[:n_onsite]),
+        offsite=_single(values[n_onsite:]),
+        phases=_single(phases if kpoints.any() else phases.real),
+        orbitals=_single(np.stack(orbitals)[None]),
+        orbital_weights=_single(np.stack(weights)[None]),
+        gauge_onsite=_single(gauge[:n_onsite]),
+        gauge_offsite=_single(gauge[n_onsite:]),
     )
 
 
-def _damped_orbitals(hamiltonian: Array, overlap: Array, n_occupied: int) -> tuple[Array, Array]:
-    """Orbitals of the label (columns) and weights that fall by 1/e for every `DAMPING` above the LUMO."""
-    energies, orbitals = eigh(hamiltonian, overlap)
-    lumo = energies[min(n_occupied, len(energies) - 1)]
+def _single(array: NDArray) -> Tensor:
+    """A tensor of single precision, complex where the array is."""
+    return torch.from_numpy(array.astype(np.complex64 if np.iscomplexobj(array) else np.float32))
+
+
+def _kpoints(atoms: Atoms) -> Array:
+    """k-points [n_k, 3] in units of the reciprocal vectors, the same in every run; Γ alone of a molecule."""
+    if not atoms.pbc.any():
+        return np.zeros((1, 3))
+    generator = np.random.default_rng(zlib.crc32(np.round(atoms.positions, 6).tobytes()))
+    return np.concatenate([np.zeros((1, 3)), generator.uniform(-0.5, 0.5, (N_KPOINTS - 1, 3)) * atoms.pbc])
+
+
+def _damped_orbitals(h: BlockMatrix, s: BlockMatrix, k: Array, sample: HamiltonianSample) -> tuple[NDArray, Array]:
+    """Orbitals at one k (columns), times weights that fall by 1/e for every `DAMPING` above the LUMO; the weights."""
+    matrices = (matrix.bloch(k) if k.any() else matrix.to_dense() for matrix in (h, s))
+    energies, orbitals = eigh(*matrices)
+    lumo = energies[min(sample.n_occupied, len(energies) - 1)]
     weights = np.exp(-np.maximum(energies - lumo, 0) / DAMPING)
-    return orbitals, weights
+    return (orbitals if not sample.atoms.pbc.any() else orbitals.astype(complex)) * weights, weights
 
 
 class Batches:

@@ -13,7 +13,7 @@ from torch import Tensor
 from hampred.basis import BasisLayout
 from hampred.blocks.decomposer import BlockDecomposer
 from hampred.blocks.matrix import BlockMatrix
-from hampred.data.neighbors import neighbor_pairs
+from hampred.interop.neighbors import neighbor_pairs
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -72,24 +72,29 @@ class HamiltonianGraph:
         return int(self.counts[:, 4].max())
 
     @cached_property
-    def _dense_index(self) -> tuple[Tensor, Tensor]:
+    def system_of_values(self) -> tuple[Tensor, Tensor]:
+        """System of each onsite and each offsite value."""
+        systems = torch.arange(self.n_systems, device=self.counts.device)
+        return torch.repeat_interleave(systems, self.counts[:, 2]), torch.repeat_interleave(systems, self.counts[:, 3])
+
+    @cached_property
+    def dense_index(self) -> tuple[Tensor, Tensor]:
         """Element of the padded matrices of all systems behind each onsite and each offsite value."""
-        size, systems = self.dense_size, torch.arange(self.n_systems, device=self.counts.device)
-        found = []
-        for places, count in ((self.onsite_places, self.counts[:, 2]), (self.offsite_places, self.counts[:, 3])):
-            system = torch.repeat_interleave(systems, count)
-            found.append((system * size + places[:, 0]) * size + places[:, 1])
-        return found[0], found[1]
+        size, places = self.dense_size, (self.onsite_places, self.offsite_places)
+        first, second = (
+            (system * size + place[:, 0]) * size + place[:, 1] for system, place in zip(self.system_of_values, places)
+        )
+        return first, second
 
     def dense(self, onsite: Tensor, offsite: Tensor) -> Tensor:
-        """Matrices of all systems [n_systems, n, n], zero-padded, from elements in the order of the value lists."""
+        """Matrices of all systems, which are molecules [n_systems, n, n], zero-padded, from elements in their order."""
         size = self.dense_size
-        flat = onsite.new_zeros(self.n_systems * size * size).index_copy(0, self._dense_index[0], onsite)
-        return flat.index_copy(0, self._dense_index[1], offsite).reshape(-1, size, size)
+        flat = onsite.new_zeros(self.n_systems * size * size).index_copy(0, self.dense_index[0], onsite)
+        return flat.index_copy(0, self.dense_index[1], offsite).reshape(-1, size, size)
 
     def values(self, dense: Tensor) -> tuple[Tensor, Tensor]:
         """Onsite and offsite elements of the matrices of all systems [n_systems, n, n]; the inverse of `dense`."""
-        onsite, offsite = (dense.flatten()[index] for index in self._dense_index)
+        onsite, offsite = (dense.flatten()[index] for index in self.dense_index)
         return onsite, offsite
 
     def to(self, device: torch.device | str) -> "HamiltonianGraph":

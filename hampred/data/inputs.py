@@ -14,6 +14,8 @@ from torch import Tensor
 from hampred.blocks.matrix import BlockMatrix
 from hampred.electronic.eigen import solve
 from hampred.electronic.orbitals import fermi_occupations
+from hampred.errors import HampredError
+from hampred.interop.integrals import Integrals
 
 Array = NDArray[np.float64]
 
@@ -21,37 +23,41 @@ TEMPERATURE = 0.02
 """k_B T of the density's occupations, Hartree: keeps it a smooth and symmetric function where orbitals come close."""
 
 
-def input_values(names: Sequence[str], skeleton: BlockMatrix, h0: Array, s: Array, n_electrons: int) -> Tensor:
-    """Elements of the input matrices of one molecule.
+def input_values(names: Sequence[str], skeleton: BlockMatrix, h0: BlockMatrix, integrals: Integrals) -> Tensor:
+    """Elements of the input matrices of one structure.
 
     Args:
         names: Of `INPUTS`.
         skeleton: Blocks of the graph.
-        h0: Baseline H0 [n, n], Hartree.
-        s: Overlap S [n, n].
-        n_electrons: Electrons in the orbitals.
+        h0: Baseline H0, Hartree.
+        integrals: Of the structure; gives S and the number of electrons.
 
     Returns:
         [n_values, n_inputs], float64, in the order of the skeleton's values.
+
+    Raises:
+        HampredError: The density of a crystal is asked for.
     """
-    matrices = [INPUTS[name](h0, s, n_electrons) for name in names]
-    values = np.stack([m[skeleton.rows, skeleton.columns] for m in matrices], axis=1)
-    return torch.from_numpy(values)
+    return torch.from_numpy(np.stack([INPUTS[name](skeleton, h0, integrals) for name in names], axis=1))
 
 
-def _overlap(h0: Array, s: Array, n_electrons: int) -> Array:
-    return s
+def _overlap(skeleton: BlockMatrix, h0: BlockMatrix, integrals: Integrals) -> Array:
+    return integrals.overlap.on_pairs_of(skeleton).values
 
 
-def _baseline(h0: Array, s: Array, n_electrons: int) -> Array:
-    return h0
+def _baseline(skeleton: BlockMatrix, h0: BlockMatrix, integrals: Integrals) -> Array:
+    return h0.on_pairs_of(skeleton).values
 
 
-def _density(h0: Array, s: Array, n_electrons: int) -> Array:
+def _density(skeleton: BlockMatrix, h0: BlockMatrix, integrals: Integrals) -> Array:
     """S D S, the density matrix of H0 with its indices lowered: it transforms, and decays, like H."""
-    energies, orbitals = solve(h0, s)
+    if integrals.atoms.pbc.any():
+        raise HampredError("The density is an input for molecules only: set net.inputs to [overlap, baseline].")
+    s = integrals.overlap.to_dense()
+    energies, orbitals = solve(h0.to_dense(), s)
     dual = s @ orbitals
-    return (dual * fermi_occupations(energies, n_electrons, TEMPERATURE)) @ dual.T
+    density = (dual * fermi_occupations(energies, integrals.n_electrons, TEMPERATURE)) @ dual.T
+    return density[skeleton.rows, skeleton.columns]
 
 
 INPUTS = {"overlap": _overlap, "baseline": _baseline, "density": _density}

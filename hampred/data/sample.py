@@ -63,6 +63,8 @@ class LevelOfTheory:
         Raises:
             HampredError: They differ; the first difference is named.
         """
+        if (self.crystal is None) != (other.crystal is None):
+            raise HampredError("Labels of molecules and of crystals do not go together: give stores of one kind.")
         for f in fields(self):
             a, b = getattr(self, f.name), getattr(other, f.name)
             if a != b and f.name != "code":
@@ -109,8 +111,7 @@ class HamiltonianSample:
     @property
     def n_electrons(self) -> int:
         """Electrons that the orbitals hold, of a crystal those of one cell; cores replaced by potentials aside."""
-        core = sum(self.basis.elements[int(z)].n_core for z in self.atoms.numbers)
-        return int(self.atoms.numbers.sum()) - core - self.charge
+        return self.basis.layout(self.atoms.numbers).n_electrons(self.charge)
 
     @property
     def n_occupied(self) -> int:

@@ -54,6 +54,7 @@ class Bands:
         labels: (index of the k-point, name) of the corners of the path.
         ticks: (distance, name) of the corners of the path.
         weights: Share of the Brillouin zone of each k [n], sum 1; None on a path.
+        spread: Half the change of each energy to the next k of a mesh, Hartree [n, n_bands]; None on a path.
         characters: Mulliken weights, ``Si p`` → [n, n_bands]. They sum to 1 over the names; single ones may leave
             [0, 1], as Mulliken populations do.
     """
@@ -65,6 +66,7 @@ class Bands:
     labels: tuple[tuple[int, str], ...] = ()
     ticks: tuple[tuple[float, str], ...] = ()
     weights: Array | None = None
+    spread: Array | None = None
     characters: Mapping[str, Array] = field(default_factory=dict)
 
     @property

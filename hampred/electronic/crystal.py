@@ -1,6 +1,7 @@
 """CrystalState: H(R) and S(R) of a crystal, slab or chain, and its orbitals at any k."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,6 +19,11 @@ from hampred.electronic.kpath import KPath, band_path
 from hampred.errors import HampredError
 
 Array = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+"""Called with the k-points done and all of them."""
+
+PORTION = 2**14
+"""Elements of the matrices that are built at once: as many as stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,33 +74,68 @@ class CrystalState:
         k = np.asarray(k, dtype=float)
         return eigen.solve(self.hamiltonian.bloch(k), self.overlap.bloch(k))
 
-    def bands(self, path: KPath | str | ArrayLike | None = None, projected: bool = False) -> Bands:
+    def energies(self, k: ArrayLike) -> Array:
+        """Energies alone at one k, which cost a third of `solve`.
+
+        Args:
+            k: In units of the reciprocal vectors [3].
+
+        Returns:
+            Hartree, ascending [m].
+
+        Raises:
+            HampredError: As `solve`.
+        """
+        k = np.asarray(k, dtype=float)
+        return eigen.energies(self.hamiltonian.bloch(k), self.overlap.bloch(k))
+
+    def bands(
+        self,
+        path: KPath | str | ArrayLike | None = None,
+        projected: bool = False,
+        progress: Progress | None = None,
+    ) -> Bands:
         """Bands along a path.
 
         Args:
             path: A `KPath`, or what `band_path` takes: names of special points, corners [n, 3], None for the default.
             projected: Whether to compute Mulliken weights.
+            progress: Called as the k-points are done.
 
         Raises:
             HampredError: As `band_path` and `solve`.
         """
         if not isinstance(path, KPath):
             path = band_path(self.atoms, path)
-        found = self._at(path.kpoints, projected)
+        found = self._at(path.kpoints, projected, progress)
         return replace(found, distances=path.distances, labels=path.labels, ticks=tuple(path.ticks))
 
-    def mesh(self, size: ArrayLike, projected: bool = False) -> Bands:
+    def mesh(self, size: ArrayLike, projected: bool = False, progress: Progress | None = None) -> Bands:
         """Bands on a Γ-centred mesh, of which time reversal halves the work.
 
         Args:
             size: Points along each reciprocal vector [3]; 1 is enough where `periodic` is false.
             projected: Whether to compute Mulliken weights.
+            progress: Called as the k-points are done.
 
         Raises:
             HampredError: A size that is no mesh, and as `solve`.
         """
         mesh = KMesh.gamma_centred(size)
-        return replace(self._at(mesh.kpoints, projected), weights=mesh.weights)
+        found = self._at(mesh.kpoints, projected, progress)
+        return replace(found, weights=mesh.weights, spread=mesh.spread(found.energies))
+
+    def rotated(self, rotation: Array) -> "CrystalState":
+        """The state of the crystal whose positions and cell vectors r became Q r.
+
+        Args:
+            rotation: Element Q of O(3), [3, 3].
+        """
+        turned = self.atoms.copy()
+        turned.set_cell(self.atoms.cell.array @ rotation.T)
+        turned.positions = self.atoms.positions @ rotation.T
+        h, s = self.hamiltonian.rotated(rotation), self.overlap.rotated(rotation)
+        return CrystalState(turned, h, s, self.n_electrons)
 
     def supercell(self, size: ArrayLike) -> "CrystalState":
         """The same crystal in a larger cell: three repetitions, or an integer matrix P for the cell vectors P·cell."""
@@ -106,20 +147,25 @@ class CrystalState:
             self.n_electrons * len(atoms) / len(self.atoms),
         )
 
-    def _at(self, kpoints: Array, projected: bool) -> Bands:
+    def _at(self, kpoints: Array, projected: bool, progress: Progress | None) -> Bands:
         """Bands at each k; where some k have fewer for near-dependence, the lowest that all of them have."""
-        energies: list[Array] = []
+        levels: list[Array] = []
         weights: list[Array] = []
-        kinds, kind_of = self._kinds
+        step = max(PORTION // self.layout.n_orbitals**2, 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", eigen.NearDependentBasis)  # told once below, not at each k
-            for k in kpoints:
-                level, c = self.solve(k)
-                energies.append(level)
-                if projected:
-                    mulliken = (c.conj() * (self.overlap.bloch(k) @ c)).real
-                    weights.append(np.array([mulliken[kind_of == kind].sum(axis=0) for kind in range(len(kinds))]))
-        counts = np.array([len(level) for level in energies])
+            for start in range(0, len(kpoints), step):
+                k = kpoints[start : start + step]
+                for h, s in zip(self.hamiltonian.bloch(k), self.overlap.bloch(k)):
+                    if projected:
+                        level, c = eigen.solve(h, s)
+                        weights.append(self._mulliken(s, c))
+                    else:
+                        level = eigen.energies(h, s)
+                    levels.append(level)
+                if progress is not None:
+                    progress(len(levels), len(kpoints))
+        counts = np.array([len(level) for level in levels])
         n = int(counts.min())
         if n < self.layout.n_orbitals:
             warnings.warn(
@@ -131,10 +177,16 @@ class CrystalState:
         stacked = np.array([weight[:, :n] for weight in weights]).swapaxes(0, 1) if projected else ()
         return Bands(
             np.asarray(kpoints, dtype=float),
-            np.array([level[:n] for level in energies]),
+            np.array([level[:n] for level in levels]),
             self.n_electrons,
-            characters=dict(zip(kinds, stacked)),
+            characters=dict(zip(self._kinds[0], stacked)),
         )
+
+    def _mulliken(self, overlap: NDArray[np.complex128], c: NDArray[np.complex128]) -> Array:
+        """Mulliken weight of each kind of shell in each orbital [n_kinds, m]."""
+        kinds, kind_of = self._kinds
+        share = (c.conj() * (overlap @ c)).real
+        return np.array([share[kind_of == kind].sum(axis=0) for kind in range(len(kinds))])
 
     @cached_property
     def _kinds(self) -> tuple[list[str], NDArray[np.int64]]:
@@ -153,7 +205,7 @@ def electrons_in_cell(layout: BasisLayout, charge: int = 0) -> int:
     Raises:
         HampredError: None is left.
     """
-    count = sum(int(z) - layout.basis.elements[int(z)].n_core for z in layout.numbers) - charge
+    count = layout.n_electrons(charge)
     if count <= 0:
         raise HampredError(f"A charge of {charge} leaves {count} electrons in the cell: check it.")
     return count

@@ -129,7 +129,7 @@ def _axes(state: CrystalState) -> Array:
 
 def _energies(state: CrystalState, place: Array) -> Array:
     """Bands at a Cartesian k (1/Å)."""
-    return state.solve(place @ np.linalg.inv(state.reciprocal))[0]
+    return state.energies(place @ np.linalg.inv(state.reciprocal))
 
 
 def _curvatures(state: CrystalState, place: Array, bands: NDArray[np.int64], axes: Array, step: float) -> Array:

@@ -60,8 +60,7 @@ class SparseState:
         rows = np.concatenate([np.arange(*self.layout.offsets[[atom, atom + 1]]) for atom in fragment])
         h, s = (matrix[rows][:, rows].toarray() for matrix in (self.hamiltonian, self.overlap))
         energies, _ = eigen.solve(h, s)
-        core = sum(self.layout.basis.elements[int(z)].n_core for z in self.atoms.numbers[fragment])
-        middle = (int(self.atoms.numbers[fragment].sum()) - core) // 2
+        middle = self.layout.basis.layout(self.atoms.numbers[fragment]).n_electrons() // 2
         # every bond that was cut leaves an orbital in the gap, which a level or two may shift
         near = energies[max(middle - CUT_BONDS, 0) : middle + CUT_BONDS]
         widest = int(np.argmax(np.diff(near)))

@@ -34,12 +34,11 @@ def save_band_figure(
     dos: DensityOfStates | None = None,
     reference: Bands | None = None,
     characters: Sequence[str] = (),
-    fermi_level: float | None = None,
+    zero: float | None = None,
+    zero_name: str = "VBM",
     window: tuple[float, float] = WINDOW,
 ) -> None:
     """Draws a band structure into a PNG, SVG or PDF file.
-
-    The zero of energy is the highest occupied energy; of a metal the Fermi level.
 
     Args:
         path: File.
@@ -47,11 +46,12 @@ def save_band_figure(
         dos: Of the same Hamiltonian, drawn beside the bands.
         reference: On the same path, drawn in black; the bands are shifted by `alignment` to it.
         characters: Names of Mulliken weights, such as ``Si p``, drawn as the area of dots.
-        fermi_level: Hartree; a metal's, from a mesh.
+        zero: Hartree, drawn as zero; by default the highest occupied energy on the path. A metal has the Fermi level.
+        zero_name: What is zero.
         window: Lowest and highest energy, eV.
 
     Raises:
-        HampredError: Bands on a mesh, weights that were not computed, a metal without Fermi level, or a file that
+        HampredError: Bands on a mesh, weights that were not computed, a metal without a zero, or a file that
             cannot be written.
     """
     _distances(bands)
@@ -59,28 +59,54 @@ def save_band_figure(
     if missing:
         known = ", ".join(bands.characters) or "none: compute bands with projected=True"
         raise HampredError(f"No Mulliken weights of {', '.join(missing)}; there are {known}.")
-    shift = alignment(bands, reference) if reference is not None else 0.0
-    zero = _zero(bands, fermi_level)
+    zero = _highest_occupied(bands) if zero is None else zero
 
     def draw(axes: "Axes", beside: "Axes | None" = None) -> None:
-        if reference is not None:
-            _draw_lines(axes, reference, zero + shift, COLOURS["label"], "-", "reference")
-        style = "--" if reference is not None else "-"
-        colour = COLOURS["prediction"] if not characters else "#999999"
-        _draw_lines(axes, bands, zero, colour, style, "prediction" if reference is not None else None)
+        draw_bands(axes, bands, reference, zero, zero_name, window, grey=bool(characters))
         _draw_characters(axes, bands, zero, characters)
-        _finish(axes, bands, zero, window)
         if reference is not None or characters:
-            axes.legend(loc="upper right", frameon=True, framealpha=0.9, edgecolor="none")
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
         if beside is not None and dos is not None:
             _draw_dos(beside, dos, zero, characters)
 
     save(path, draw, [5.0] if dos is None else [5.0, 1.8], height=4.5)
 
 
-def _zero(bands: Bands, fermi_level: float | None) -> float:
-    if fermi_level is not None:
-        return fermi_level
+def draw_bands(
+    axes: "Axes",
+    bands: Bands,
+    reference: Bands | None,
+    zero: float,
+    zero_name: str,
+    window: tuple[float, float] = WINDOW,
+    grey: bool = False,
+) -> None:
+    """Draws lines and scales of a band structure; arguments as `save_band_figure`.
+
+    Args:
+        axes: To draw into.
+        bands: Along a path.
+        reference: On the same path, or None.
+        zero: Hartree.
+        zero_name: What is zero.
+        window: Lowest and highest energy, eV.
+        grey: Whether the bands are the background of something else.
+    """
+    if reference is not None:
+        shifted = zero + alignment(bands, reference)
+        _draw_lines(axes, reference, shifted, COLOURS["label"], "-", "reference")
+    colour = "#999999" if grey else COLOURS["prediction"]
+    style, label = ("--", "prediction") if reference is not None else ("-", None)
+    _draw_lines(axes, bands, zero, colour, style, label)
+    _finish(axes, bands, zero, zero_name, window)
+
+
+def greek(names: str) -> str:
+    """Names of k-points as people write them: Γ for G."""
+    return re.sub(r"\bG\b", "Γ", names)
+
+
+def _highest_occupied(bands: Bands) -> float:
     if bands.is_metal:
         raise HampredError("Bands of a metal: give the Fermi level, which follows from bands on a k-mesh.")
     return float(bands.energies[:, bands.n_occupied - 1].max())
@@ -101,30 +127,31 @@ def _runs(bands: Bands) -> list[slice]:
 
 def _draw_lines(axes: "Axes", bands: Bands, zero: float, colour: str, style: str, label: str | None) -> None:
     x, energies = _distances(bands), HARTREE * (bands.energies - zero)
+    width = float(np.clip(60 / bands.n_bands, 0.3, 1.2))  # hundreds of bands would be one area
     for run in _runs(bands):
-        lines = axes.plot(x[run], energies[run], color=colour, linestyle=style, linewidth=1.2)
+        lines = axes.plot(x[run], energies[run], color=colour, linestyle=style, linewidth=width)
         lines[0].set_label(label or "")
         label = None
 
 
 def _draw_characters(axes: "Axes", bands: Bands, zero: float, characters: Sequence[str]) -> None:
+    style = {"alpha": 0.5, "linewidths": 0}
     distances = np.broadcast_to(_distances(bands)[:, None], bands.energies.shape)
     for name, colour in zip(characters, CHARACTER_COLOURS):
         area = 20 * np.clip(bands.characters[name], 0, None)  # negative Mulliken weights have no area
-        axes.scatter(distances, HARTREE * (bands.energies - zero), area, color=colour, alpha=0.5, linewidths=0)
-        axes.scatter([], [], 30, color=colour, alpha=0.5, linewidths=0, label=name)
+        # thousands of dots: pixels, also in SVG and PDF
+        axes.scatter(distances, HARTREE * (bands.energies - zero), area, color=colour, rasterized=True, **style)
+        axes.scatter([], [], 30, color=colour, label=name, **style)
 
 
-def _finish(axes: "Axes", bands: Bands, zero: float, window: tuple[float, float]) -> None:
+def _finish(axes: "Axes", bands: Bands, zero: float, zero_name: str, window: tuple[float, float]) -> None:
     low, high = (HARTREE * (limit - zero) for limit in (bands.energies.min(), bands.energies.max()))
     axes.set_ylim(max(window[0], low - 1), min(window[1], high + 1))
     axes.set_xlim(*_distances(bands)[[0, -1]])
-    axes.set_xticks(
-        [at for at, _ in bands.ticks], [re.sub(r"^G$|^G(?=\|)|(?<=\|)G$", "Γ", name) for _, name in bands.ticks]
-    )
+    axes.set_xticks([at for at, _ in bands.ticks], [greek(name) for _, name in bands.ticks])
     axes.grid(False, axis="y")
     axes.axhline(0.0, color="#000000", linewidth=0.6, linestyle=":")
-    axes.set_ylabel("energy / eV")
+    axes.set_ylabel(f"energy − {zero_name} / eV")
 
 
 def _draw_dos(axes: "Axes", dos: DensityOfStates, zero: float, characters: Sequence[str]) -> None:
@@ -138,3 +165,4 @@ def _draw_dos(axes: "Axes", dos: DensityOfStates, zero: float, characters: Seque
     axes.set_xlim(0, 1.05 * float(shown.max(initial=1e-6)))
     axes.axhline(0.0, color="#000000", linewidth=0.6, linestyle=":")
     axes.set_xlabel("states / (eV cell)")
+    axes.locator_params(axis="x", nbins=3, prune="lower")  # the zero would touch the last name of the path

@@ -1,15 +1,15 @@
-"""The rotation test: the same molecules under random elements of O(3), half of them improper."""
+"""The rotation test: the same molecules or crystals under random elements of O(3), half of them improper."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from ase import Atoms
 from numpy.typing import NDArray
 
-from hampred.electronic.state import ElectronicState
-from hampred.evaluation.spectrum import METRICS, compare, finite
+from hampred.electronic.crystal import CrystalState
+from hampred.evaluation.spectrum import finite
+from hampred.evaluation.states import State, compare_states, hamiltonian_blocks, metrics_of
 from hampred.harmonics import random_rotation
 
 Array = NDArray[np.float64]
@@ -84,13 +84,13 @@ def rotations(count: int, seed: int) -> list[Array]:
 
 def rotation_test(
     predictor: Predicts,
-    labels: Sequence[ElectronicState],
-    predictions: Sequence[ElectronicState],
+    labels: Sequence[State],
+    predictions: Sequence[State],
     count: int,
     seed: int = 0,
     report: Callable[[int], None] = lambda done: None,
 ) -> RotationTest:
-    """Predicts rotated molecules and compares with the rotated prediction and the rotated label.
+    """Predicts rotated structures and compares with the rotated prediction and the rotated label.
 
     Args:
         predictor: The model.
@@ -102,24 +102,21 @@ def rotation_test(
     """
     elements = rotations(count, seed)
     absolute, relative = (np.empty((len(labels), count)) for _ in range(2))
-    metrics = {name: np.empty((len(labels), count)) for name in METRICS}
-    unrotated = {name: np.empty(len(labels)) for name in METRICS}
+    names = metrics_of(isinstance(labels[0], CrystalState))
+    metrics = {name: np.empty((len(labels), count)) for name in names}
+    unrotated = {name: np.empty(len(labels)) for name in names}
     for m, (label, prediction) in enumerate(zip(labels, predictions)):
-        for name, value in compare(prediction, label).items():
+        for name, value in compare_states(prediction, label).items():
             unrotated[name][m] = value
-        structures = (_rotated(label.atoms, q) for q in elements)
-        for k, (q, found) in enumerate(zip(elements, predictor.predict_stream(structures, label.charge))):
-            d = label.layout.rotation(q)
-            absolute[m, k] = np.abs(found.hamiltonian - d @ prediction.hamiltonian @ d.T).max()
-            relative[m, k] = absolute[m, k] / np.abs(prediction.hamiltonian).max()
-            for name, value in compare(found, label.rotated(q)).items():
+        turned = [label.rotated(q) for q in elements]
+        found_ones = predictor.predict_stream((state.atoms for state in turned), getattr(label, "charge", 0))
+        for k, (q, rotated, found) in enumerate(zip(elements, turned, found_ones)):
+            expected = prediction.rotated(q)
+            exact = hamiltonian_blocks(expected)
+            absolute[m, k] = np.abs(hamiltonian_blocks(found).on_pairs_of(exact).values - exact.values).max()
+            relative[m, k] = absolute[m, k] / np.abs(exact.values).max()
+            for name, value in compare_states(found, rotated).items():
                 metrics[name][m, k] = value
             report(m * count + k + 1)
     improper = np.array([np.linalg.det(q) < 0 for q in elements])
     return RotationTest(improper, absolute, relative, metrics, unrotated, seed)
-
-
-def _rotated(atoms: Atoms, rotation: Array) -> Atoms:
-    rotated = atoms.copy()
-    rotated.positions = atoms.positions @ rotation.T
-    return rotated

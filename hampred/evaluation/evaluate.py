@@ -9,16 +9,17 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from hampred.data.sample import HamiltonianSample
 from hampred.data.store import Store
-from hampred.electronic.state import ElectronicState
+from hampred.electronic.crystal import CrystalState
 from hampred.errors import HampredError
+from hampred.evaluation.band_comparison import BandComparison, band_comparison
 from hampred.evaluation.equivariance import RotationTest, rotation_test
-from hampred.evaluation.spectrum import HARTREE_METRICS, METRICS, ErrorMap, compare, finite, onsite_mask, shell_names
-from hampred.units import MICRO_HARTREE
+from hampred.evaluation.spectrum import ErrorMap, finite, shell_names
+from hampred.evaluation.states import State, baseline_state, blocks, compare_states, label_state, levels, metrics_of
+from hampred.units import MICRO_HARTREE, MILLI_EV
 
 if TYPE_CHECKING:
-    from hampred.inference import Prediction, Predictor
+    from hampred.inference import Predictor
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -26,6 +27,11 @@ Report = Callable[[str, int, int], None]
 SPLITS = ("train", "validation", "test", "all")
 MAX_POINTS = 4000
 """Matrix elements of one molecule that the plots keep."""
+MATRIX_ERRORS = {f"H{where}_mae_uEh": MICRO_HARTREE for where in ("", "_onsite", "_offsite")}
+MATRIX_ERRORS |= {f"H{where}_mae_meV": MILLI_EV for where in ("", "_onsite", "_offsite")}
+"""Metrics that the noise of the labels bounds from below, and the size of their unit in 1/Hartree."""
+MOST_LEVELS, MOST_BANDS = 3, 2
+"""Molecules and crystals whose levels or bands are drawn."""
 MAX_ROTATED = 10
 """Molecules of a rotation test."""
 
@@ -64,11 +70,13 @@ class Evaluation:
 
     Attributes:
         about: What was evaluated on what: ``model``, ``data``, ``split``, ``baseline``, ``level``, … as plain JSON.
+        metrics: What each metric says, with its unit.
         molecules: Metrics of each sample.
         errors: Errors of H by place.
         baseline_errors: The same of the baseline.
         points: ``onsite`` and ``offsite`` → [n, 2] elements of H − H0 (label, prediction), Hartree; a random part.
         levels: Orbital energies of some molecules.
+        bands: Bands of some crystals.
         label_noise: Noise of the labels in an element of H (Hartree), None where it was not measured.
         seconds: Seconds of prediction and diagonalisation for one molecule.
         rotations: Result of the rotation test, None without one.
@@ -76,38 +84,48 @@ class Evaluation:
     """
 
     about: dict[str, Any]
+    metrics: Mapping[str, str]
     molecules: list[MoleculeResult] = field(default_factory=list)
     errors: ErrorMap = field(default_factory=ErrorMap)
     baseline_errors: ErrorMap = field(default_factory=ErrorMap)
     points: dict[str, Array] = field(default_factory=dict)
     levels: list[Levels] = field(default_factory=list)
+    bands: list[BandComparison] = field(default_factory=list)
     label_noise: float | None = None
     seconds: float = 0.0
     rotations: RotationTest | None = None
     learning: dict[str, Array] = field(default_factory=dict)
 
+    @property
+    def unit(self) -> tuple[str, float]:
+        """Name and size (1/Hartree) of the unit of errors of H: crystals are told in meV, as their bands."""
+        return ("meV", MILLI_EV) if "H_mae_meV" in self.metrics else ("µE_h", MICRO_HARTREE)
+
     def table(self) -> dict[str, dict[str, float | None]]:
         """Metric → means over the molecules: ``model``, ``baseline`` and ``label_noise``; None where there is none."""
         rows: dict[str, dict[str, float | None]] = {}
-        for name in METRICS:
-            noise = self.label_noise if name in HARTREE_METRICS else None
+        for name in self.metrics:
+            unit = MATRIX_ERRORS.get(name)
+            noise = None if self.label_noise is None or unit is None else unit * self.label_noise
             rows[name] = {
                 "model": _mean(m.metrics.get(name) for m in self.molecules),
                 "baseline": _mean(m.baseline.get(name) for m in self.molecules),
-                "label_noise": None if noise is None else MICRO_HARTREE * noise,
+                "label_noise": noise,
             }
         return rows
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the points of the plots, as plain JSON types."""
+        name, size = self.unit
+        unit = name.replace("µE_h", "uEh")
         return {
             **self.about,
             "n_molecules": len(self.molecules),
             "seconds_per_molecule": round(self.seconds, 4),
             "label_noise_Eh": self.label_noise,
             "metrics": self.table(),
-            "H_mae_uEh_by_element_pair": self.errors.element_pairs(),
-            "baseline_H_mae_uEh_by_element_pair": self.baseline_errors.element_pairs(),
+            f"H_mae_{unit}_by_element_pair": self.errors.element_pairs(size),
+            f"baseline_H_mae_{unit}_by_element_pair": self.baseline_errors.element_pairs(size),
             "rotations": self.rotations.to_dict() if self.rotations else None,
             "molecules": [
                 {"key": m.key, "name": m.name, **finite(m.metrics), "baseline": finite(m.baseline)}
@@ -146,18 +164,6 @@ def choose(store: Store, split: Mapping[str, list[str]], part: str) -> list[int]
     return chosen
 
 
-def label_state(sample: HamiltonianSample, overlap: Array) -> ElectronicState:
-    """A label as a state, with the overlap [n, n] that a prediction brought along.
-
-    Raises:
-        HampredError: The label is an open shell or a crystal.
-    """
-    if sample.spin or sample.atoms.pbc.any():
-        raise HampredError("Open shells and crystals cannot be evaluated yet: give a store of closed-shell molecules.")
-    atoms, layout = sample.atoms, sample.basis.layout(sample.atoms.numbers)
-    return ElectronicState(atoms, layout, sample.hamiltonian.to_dense(), overlap, sample.n_occupied, sample.charge)
-
-
 def evaluate(
     predictor: "Predictor",
     store: Store,
@@ -177,24 +183,24 @@ def evaluate(
         report: Told what is being done, how much is done, and of how much.
 
     Raises:
-        HampredError: Basis, level or split do not fit, or a label is no closed-shell molecule.
+        HampredError: Basis, level or split do not fit, or a label is an open shell.
     """
-    predictor.basis.require_compatible(store.basis, "the model", str(store.path))
-    predictor.level.require_equal(store.level)
+    _require_fit(predictor, store)
     chosen = choose(store, predictor.header["split"], split)
-    result = Evaluation(_about(predictor, store, split), label_noise=store.header.get("label_noise_Eh"))
+    result = Evaluation(_about(predictor, store, split), metrics_of(store.level.crystal is not None))
+    result.label_noise = store.header.get("label_noise_Eh")
     collector = _Collector(result, predictor.baseline_name != "none", np.random.default_rng(seed), len(chosen))
     names, keys = store.molecules, store.keys
     rotated = set(np.linspace(0, len(chosen) - 1, min(len(chosen), MAX_ROTATED)).astype(int)) if n_rotations else set()
-    kept: list[tuple[ElectronicState, Prediction]] = []
+    kept: list[tuple[State, State]] = []
     start = time.perf_counter()
     for k, index in enumerate(chosen):
         sample = store[index]
         tick = time.perf_counter()
         prediction = predictor.predict(sample.atoms, sample.charge)
-        _ = prediction.orbital_energies
+        levels(prediction)
         result.seconds += (time.perf_counter() - tick) / len(chosen)
-        label = label_state(sample, prediction.overlap)
+        label = label_state(sample)
         collector.add(keys[index], names[index], prediction, label)
         if k in rotated:
             kept.append((label, prediction))
@@ -209,6 +215,15 @@ def evaluate(
     return result
 
 
+def _require_fit(predictor: "Predictor", store: Store) -> None:
+    """Refuses a store of another kind of structures, basis or level than the model's."""
+    known, held = ("molecules" if level.crystal is None else "crystals" for level in (predictor.level, store.level))
+    if known != held:
+        raise HampredError(f"The model predicts {known}, and {store.path} holds {held}: give a store of {known}.")
+    predictor.basis.require_compatible(store.basis, "the model", str(store.path))
+    predictor.level.require_equal(store.level)
+
+
 def _about(predictor: "Predictor", store: Store, split: str) -> dict[str, Any]:
     return {
         "data": str(store.path),
@@ -216,7 +231,7 @@ def _about(predictor: "Predictor", store: Store, split: str) -> dict[str, Any]:
         "baseline": predictor.baseline_name,
         "level": predictor.level.to_dict(),
         "net": predictor.header.get("net", {}),
-        "shells": {chemical_symbols[z]: shell_names(e.shells) for z, e in predictor.basis.elements.items()},
+        "shells": {chemical_symbols[z]: shell_names(e.shells, e.n_core) for z, e in predictor.basis.elements.items()},
     }
 
 
@@ -227,22 +242,31 @@ class _Collector:
         self.result, self.with_baseline, self.generator = result, with_baseline, generator
         self.share = max(MAX_POINTS * 5 // count, 20)  # elements that one molecule gives to the plots
 
-    def add(self, key: str, name: str, prediction: "Prediction", label: ElectronicState) -> None:
-        """Adds a molecule."""
-        result, h0 = self.result, prediction.baseline_hamiltonian
-        base = ElectronicState(label.atoms, label.layout, h0, label.overlap, label.n_occupied, label.charge)
-        baseline = compare(base, label) if self.with_baseline else {}
-        result.molecules.append(MoleculeResult(key, name, compare(prediction, label), baseline))
-        result.errors.add(prediction.hamiltonian - label.hamiltonian, label.layout)
-        result.baseline_errors.add(h0 - label.hamiltonian, label.layout)
-        if len(result.levels) < 3 and name not in {levels.name for levels in result.levels}:
-            base_energies = base.orbital_energies if self.with_baseline else None
-            energies = (label.orbital_energies, prediction.orbital_energies, base_energies)
-            result.levels.append(Levels(name, label.n_occupied, *energies))
-        onsite = onsite_mask(label.layout)
-        upper = np.triu(np.ones_like(onsite))
-        for kind, mask in (("onsite", onsite & upper), ("offsite", ~onsite & upper)):
-            pairs = np.stack([(label.hamiltonian - h0)[mask], (prediction.hamiltonian - h0)[mask]], axis=1)
+    def add(self, key: str, name: str, prediction: State, label: State) -> None:
+        """Adds a molecule or crystal."""
+        result, base = self.result, baseline_state(prediction, label)
+        baseline = compare_states(base, label) if self.with_baseline else {}
+        result.molecules.append(MoleculeResult(key, name, compare_states(prediction, label), baseline))
+        h, found, h0 = (blocks(state, label) for state in (label, prediction, base))
+        result.errors.add(found.minus(h))
+        result.baseline_errors.add(h0.minus(h))
+        self._add_spectrum(name, prediction, label, base)
+        onsite, once = h.onsite[h.pair_of_value], (np.arange(len(h.pairs)) <= h.reverse)[h.pair_of_value]
+        for kind, mask in (("onsite", onsite), ("offsite", ~onsite & once)):
+            pairs = np.stack([(h.values - h0.values)[mask], (found.values - h0.values)[mask]], axis=1)
             picked = self.generator.permutation(len(pairs))[: min(self.share, MAX_POINTS)]
             known = result.points.get(kind, np.empty((0, 2)))
             result.points[kind] = np.concatenate([known, pairs[picked]])
+
+    def _add_spectrum(self, name: str, prediction: State, label: State, base: State) -> None:
+        """Keeps the levels or bands of the first few of different names."""
+        result = self.result
+        if name in {shown.name for shown in (*result.levels, *result.bands)}:
+            return
+        if isinstance(label, CrystalState) and isinstance(prediction, CrystalState):
+            compared = band_comparison(name, prediction, label) if len(result.bands) < MOST_BANDS else None
+            result.bands += [compared] if compared else []
+        elif len(result.levels) < MOST_LEVELS:
+            energies, n_occupied = levels(label)
+            base_energies = levels(base)[0] if self.with_baseline else None
+            result.levels.append(Levels(name, n_occupied, energies, levels(prediction)[0], base_energies))

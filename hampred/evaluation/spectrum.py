@@ -1,13 +1,15 @@
 """How far a Hamiltonian and its spectrum are from the label, for one molecule."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from hampred.basis import LETTERS, BasisLayout
+from hampred.blocks.matrix import BlockMatrix
 from hampred.electronic.orbitals import orbital_similarities
 from hampred.electronic.state import ElectronicState
 from hampred.units import DEBYE, MICRO_HARTREE, MILLI_EV
@@ -30,11 +32,11 @@ METRICS: dict[str, str] = {
 }
 """Metric → what it says, with its unit, in the order of every table."""
 
-ORIENTATION_DEPENDENT = ("H_mae_uEh", "H_onsite_mae_uEh", "H_offsite_mae_uEh", "H_max_uEh", "density_mae")
+ORIENTATION_DEPENDENT = (
+    *(f"H{error}_{unit}" for error in ("_mae", "_onsite_mae", "_offsite_mae", "_max") for unit in ("uEh", "meV")),
+    "density_mae",
+)
 """Sums of absolute values change when an error matrix E turns into D E Dᵀ; all other metrics are invariant."""
-
-HARTREE_METRICS = ("H_mae_uEh", "H_onsite_mae_uEh", "H_offsite_mae_uEh")
-"""Metrics that a label noise in the elements of H bounds from below."""
 
 
 def compare(found: ElectronicState, label: ElectronicState) -> dict[str, float]:
@@ -89,9 +91,19 @@ def onsite_mask(layout: BasisLayout) -> NDArray[np.bool_]:
     return owner[:, None] == owner[None, :]
 
 
-def shell_names(shells: tuple[int, ...]) -> list[str]:
-    """Names of the shells of an element as chemists count them: ``1s 2s 3s 2p 3p 3d``."""
-    count: dict[int, int] = {}
+CORES = {2: (1,), 10: (2, 1), 18: (3, 2), 28: (3, 2, 1), 36: (4, 3, 1), 46: (4, 3, 2), 54: (5, 4, 2)}
+CORES |= {60: (4, 3, 2, 1), 68: (5, 4, 2, 1), 78: (5, 4, 3, 1)}
+"""Electrons of a core → its filled shells of each l."""
+
+
+def shell_names(shells: tuple[int, ...], n_core: int = 0) -> list[str]:
+    """Names of the shells of an element as chemists count them: ``1s 2s 3s 2p 3p 3d``.
+
+    Args:
+        shells: l of each shell.
+        n_core: Electrons that a pseudopotential replaces; the shells are counted on from theirs.
+    """
+    count = dict(enumerate(CORES.get(n_core, ())))
     names = []
     for l in shells:
         count[l] = count.get(l, 0) + 1
@@ -109,49 +121,53 @@ class ErrorMap:
 
     sums: dict[tuple[bool, int, int, int, int], tuple[float, int]] = field(default_factory=dict)
 
-    def add(self, error: Array, layout: BasisLayout) -> None:
-        """Adds one molecule.
+    def add(self, error: BlockMatrix) -> None:
+        """Adds one structure: the difference of two Hamiltonians, Hartree."""
+        for z_i, z_j, pairs, index in error.groups():
+            shells = [error.layout.basis.shells(z) for z in (z_i, z_j)]
+            first = [np.cumsum([0, *(2 * l + 1 for l in some)])[:-1] for some in shells]
+            sizes = np.abs(error.values[index])
+            sums = np.add.reduceat(np.add.reduceat(sizes, first[0], axis=1), first[1], axis=2)
+            for onsite in (True, False):
+                chosen = error.onsite[pairs] == onsite
+                if not chosen.any():
+                    continue
+                for (a, l_a), (b, l_b) in product(enumerate(shells[0]), enumerate(shells[1])):
+                    key, n = (onsite, z_i, a, z_j, b), int(chosen.sum()) * (2 * l_a + 1) * (2 * l_b + 1)
+                    total, count = self.sums.get(key, (0.0, 0))
+                    self.sums[key] = (total + float(sums[chosen, a, b].sum()), count + n)
+
+    def element_pairs(self, unit: float = MICRO_HARTREE) -> dict[str, float]:
+        """Mean absolute error of H: ``O`` for blocks of one atom, ``H–O`` for blocks of two.
 
         Args:
-            error: Difference of two Hamiltonians [n, n], Hartree.
-            layout: Its orbitals.
+            unit: Of the errors, 1/Hartree.
         """
-        shells = [(atom, int(z), k, l) for atom, z in enumerate(layout.numbers) for k, l in _numbered(layout, int(z))]
-        starts = np.concatenate([[0], np.cumsum([2 * l + 1 for *_, l in shells])])
-        sums = np.add.reduceat(np.add.reduceat(np.abs(error), starts[:-1], axis=0), starts[:-1], axis=1)
-        for i, (atom_i, z_i, shell_i, l_i) in enumerate(shells):
-            for j, (atom_j, z_j, shell_j, l_j) in enumerate(shells):
-                key = (atom_i == atom_j, z_i, shell_i, z_j, shell_j)
-                total, count = self.sums.get(key, (0.0, 0))
-                self.sums[key] = (total + float(sums[i, j]), count + (2 * l_i + 1) * (2 * l_j + 1))
-
-    def element_pairs(self) -> dict[str, float]:
-        """Mean absolute error of H, µE_h: ``O`` for blocks of one atom, ``H–O`` for blocks of two."""
         grouped: dict[tuple[bool, int, int], list[tuple[float, int]]] = {}
         for (onsite, z_i, _, z_j, _), entry in self.sums.items():
             grouped.setdefault((not onsite, min(z_i, z_j), max(z_i, z_j)), []).append(entry)
         return {
-            _pair_name(*key): MICRO_HARTREE * sum(total for total, _ in entries) / sum(count for _, count in entries)
+            _pair_name(*key): unit * sum(total for total, _ in entries) / sum(count for _, count in entries)
             for key, entries in sorted(grouped.items())
         }
 
-    def matrix(self, onsite: bool) -> tuple[list[tuple[int, int]], Array]:
+    def matrix(self, onsite: bool, unit: float = MICRO_HARTREE) -> tuple[list[tuple[int, int]], Array]:
         """Mean absolute error by element and shell.
 
+        Args:
+            onsite: Whether of blocks of one atom, or of two.
+            unit: Of the errors, 1/Hartree.
+
         Returns:
-            (element, shell) of each row, and the errors [rows, rows] in µE_h, NaN where no block stands.
+            (element, shell) of each row, and the errors [rows, rows], NaN where no block stands.
         """
         rows = sorted({key[1:3] for key in self.sums})
         place = {row: k for k, row in enumerate(rows)}
         image = np.full((len(rows), len(rows)), np.nan)
         for (kind, z_i, k_i, z_j, k_j), (total, count) in self.sums.items():
             if kind == onsite:
-                image[place[z_i, k_i], place[z_j, k_j]] = MICRO_HARTREE * total / count
+                image[place[z_i, k_i], place[z_j, k_j]] = unit * total / count
         return rows, image
-
-
-def _numbered(layout: BasisLayout, number: int) -> Iterator[tuple[int, int]]:
-    return enumerate(layout.basis.shells(number))
 
 
 def _pair_name(offsite: bool, z_i: int, z_j: int) -> str:

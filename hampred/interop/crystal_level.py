@@ -13,6 +13,10 @@ from hampred.errors import HampredError
 IntArray = NDArray[np.int64]
 
 
+MOLECULES_ONLY = ("grid_level", "density_fit", "auxbasis")
+"""Parts of a level of theory that crystals do not have."""
+
+
 @dataclass(frozen=True)
 class CrystalLevel:
     """Pseudopotential, plane waves and meshes of k-points.
@@ -37,11 +41,11 @@ class CrystalLevel:
 
     def kpoint_mesh(self, atoms: Atoms) -> IntArray:
         """Points of the mesh of the density along each reciprocal cell vector [3]."""
-        return _mesh(atoms, self.kpoint_length)
+        return mesh_of(atoms, self.kpoint_length)
 
     def folding_mesh(self, atoms: Atoms) -> IntArray:
         """Points of the mesh of H(k) along each reciprocal cell vector [3], all odd."""
-        return _mesh(atoms, self.folding_length) // 2 * 2 + 1
+        return mesh_of(atoms, self.folding_length) // 2 * 2 + 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -65,10 +69,17 @@ def heights(cell: NDArray[np.float64]) -> NDArray[np.float64]:
             "The cell has no volume: give three independent cell vectors, with vacuum along directions that are not "
             "periodic (ASE: atoms.center(vacuum=8, axis=2))."
         )
-    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    return plane_distances(cell)
 
 
-def _mesh(atoms: Atoms, length: float) -> IntArray:
-    """Smallest n with n h ≥ length; the tolerance keeps n of a supercell commensurate where they are equal."""
+def plane_distances(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances of the lattice planes along each cell vector [3], which all are 0 where the cell has no volume."""
+    areas = np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
+    return abs(np.linalg.det(cell)) / np.maximum(areas, 1e-12)
+
+
+def mesh_of(atoms: Atoms, length: float) -> IntArray:
+    """Points along each reciprocal cell vector [3]: smallest n with n h ≥ length (Å), 1 where there are no periods."""
+    # the tolerance keeps n of a supercell commensurate where both are equal
     n = np.ceil(length / heights(atoms.cell.array) - 1e-6).astype(np.int64)
     return np.where(atoms.pbc, np.maximum(n, 1), 1)

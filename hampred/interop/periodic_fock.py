@@ -5,6 +5,7 @@ odd mesh, which resolves the range of F(R), and folded. PySCF leaves out the ave
 that F is defined up to μS with a number μ that depends on the volume: compare bands after aligning them.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -16,13 +17,16 @@ from scipy.linalg import eigvalsh
 
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
-from hampred.errors import HampredError
+from hampred.errors import FailedError, HampredError
 from hampred.interop.crystal_level import CrystalLevel
 from hampred.interop.folding import fold, mesh_kpoints
 from hampred.interop.pyscf_cell import build_cell
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+
+MAX_CYCLE = 60
+"""SCF cycles, after which a level shift is tried."""
 
 PATH_POINTS = 3
 """k-points on each straight piece of the path on which folded bands are compared."""
@@ -92,9 +96,51 @@ class PeriodicFock:
         fock: ComplexArray = core + potential
         return 0.5 * (fock + fock.conj().transpose(0, 2, 1))
 
+    def overlap(self, kpoints: Array) -> ComplexArray:
+        """PySCF's S(k) [n_k, n_orbitals, n_orbitals] at k in units of the reciprocal cell vectors [n_k, 3]."""
+        k = self.cell.get_abs_kpts(np.asarray(kpoints))
+        return np.asarray(self.field.get_ovlp(self.cell, k), dtype=np.complex128)
+
     def blocks(self, density: NDArray) -> BlockMatrix:
         """F_ij(R) of a density, folded from the odd mesh: all blocks that this mesh tells apart, Hartree."""
         return fold(self.layout, self.atoms, self.mesh, self.at(density, mesh_kpoints(self.mesh)[0]))
+
+    def converge(
+        self,
+        conv_tol: float,
+        max_cycle: int = MAX_CYCLE,
+        retries: bool = True,
+        progress: Callable[[int], None] | None = None,
+    ) -> NDArray:
+        """Converges the density: DIIS, then once more with a level shift.
+
+        Args:
+            conv_tol: Of the energy, Hartree.
+            max_cycle: Cycles of each attempt.
+            retries: Whether to try a level shift.
+            progress: Called with the number of each cycle.
+
+        Returns:
+            Density matrices at the k-points of ``field`` [n_kpts, n_orbitals, n_orbitals]. Afterwards ``field.cycles``
+            counts the cycles of all attempts.
+
+        Raises:
+            FailedError: Not converged.
+        """
+        field, cycles = self.field, 0
+        field.conv_tol, field.max_cycle = conv_tol, max_cycle
+        field.callback = None if progress is None else lambda scope: progress(int(scope["cycle"]) + 1)
+        for shift in (0.0, 0.3, 0.0) if retries else (0.0,):
+            field.level_shift = shift
+            field.kernel(dm0=field.make_rdm1() if cycles else None)
+            cycles += int(field.cycles)
+            if field.converged and not shift:
+                break
+        field.cycles = cycles
+        if not field.converged:
+            hint = "" if self.level.smearing else "; if this is a metal, set level.crystal.smearing"
+            raise FailedError(f"not converged with {max_cycle} cycles{hint}")
+        return np.asarray(field.make_rdm1())
 
     def guess(self) -> NDArray:
         """Superposed atomic densities (PySCF's minao guess) at the k-points of ``field``."""

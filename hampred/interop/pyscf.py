@@ -84,6 +84,22 @@ def dipole_integrals(mole: Any) -> Array:
         return mole.intor_symmetric("int1e_r", comp=3)
 
 
+def unsolved_field(mole: Any, level: Any) -> Any:
+    """PySCF's RKS object of a level of theory, not yet run.
+
+    Args:
+        mole: From `build_mole`.
+        level: `hampred.data.sample.LevelOfTheory`.
+    """
+    from pyscf import dft
+
+    field = dft.RKS(mole, xc=level.functional)
+    if level.density_fit:
+        field = field.density_fit(auxbasis=level.auxbasis)
+    field.grids.level, field.conv_tol = level.grid_level, level.conv_tol
+    return field
+
+
 def mean_field(mole: Any, level: Any, energies: Array, coefficients: Array, occupations: Array) -> Any:
     """PySCF's RKS object of a level of theory with given orbitals, ready for its property and export functions.
 
@@ -94,11 +110,6 @@ def mean_field(mole: Any, level: Any, energies: Array, coefficients: Array, occu
         coefficients: Orbitals as columns [n_orbitals, n].
         occupations: Electrons in each orbital [n].
     """
-    from pyscf import dft
-
-    field = dft.RKS(mole, xc=level.functional)
-    if level.density_fit:
-        field = field.density_fit(auxbasis=level.auxbasis)
-    field.grids.level, field.conv_tol = level.grid_level, level.conv_tol
+    field = unsolved_field(mole, level)
     field.mo_energy, field.mo_coeff, field.mo_occ = energies, coefficients, occupations
     return field

@@ -90,7 +90,7 @@ def _scattered(layout: BasisLayout, generator: np.random.Generator) -> Atoms:
 
 def _mole(atoms: Atoms, basis: str, layout: BasisLayout) -> Any:
     """The molecule with a charge that leaves an even number of electrons."""
-    n_electrons = sum(int(z) - layout.basis.elements[int(z)].n_core for z in layout.numbers)
+    n_electrons = layout.n_electrons()
     return build_mole(atoms, basis, charge=n_electrons % 2)
 
 

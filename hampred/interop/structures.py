@@ -2,20 +2,24 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from numpy.typing import NDArray
 
 from hampred.errors import HampredError
+from hampred.interop.crystal_level import plane_distances
 
 MIN_DISTANCE = 0.4
 """Å; the shortest bond of any molecule, H–H in H2, is 0.74 Å."""
 
 MAX_COORDINATE = 1e5
 """Å; beyond it neighbour lists overflow, and no structure is meant."""
+
+FULL = 0.99
+"""Share of an atom in its site from which on the site counts as occupied."""
 
 XYZ_SUFFIXES = (".xyz", ".extxyz")
 
@@ -76,7 +80,7 @@ def check_structure(atoms: Atoms, name: str = "The structure") -> None:
 
     Raises:
         HampredError: No atoms, coordinates or cell that are not finite or beyond `MAX_COORDINATE`, an atom without an
-            element, two atoms closer than `MIN_DISTANCE`, or a cell thinner than that.
+            element, partly occupied sites, two atoms closer than `MIN_DISTANCE`, or a cell thinner than that.
     """
     if len(atoms) == 0:
         raise HampredError(f"{name} has no atoms: give at least one.")
@@ -86,8 +90,12 @@ def check_structure(atoms: Atoms, name: str = "The structure") -> None:
         raise HampredError(f"{name} has coordinates beyond {MAX_COORDINATE:.0e} Å: give them in Å, near the origin.")
     if not ((atoms.numbers > 0) & (atoms.numbers < len(chemical_symbols))).all():
         raise HampredError(f"{name} has an atom without a known element (X): replace it.")
-    if (_heights(atoms.cell.array)[atoms.pbc] < MIN_DISTANCE).any():
-        raise HampredError(f"{name} has a cell thinner than {MIN_DISTANCE} Å: correct it, or remove it of a molecule.")
+    _check_occupancies(atoms, name)
+    if (plane_distances(atoms.cell.array)[atoms.pbc] < MIN_DISTANCE).any():
+        raise HampredError(
+            f"{name} has a cell thinner than {MIN_DISTANCE} Å: correct it, give a slab vacuum "
+            "(ASE: atoms.center(vacuum=8, axis=2)), or remove the cell of a molecule."
+        )
     close = _closest_pair(atoms)
     if close is not None:
         i, j, distance = close
@@ -97,10 +105,16 @@ def check_structure(atoms: Atoms, name: str = "The structure") -> None:
         )
 
 
-def _heights(cell: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distances between opposite faces of a cell [3], Å, which all are 0 where it has no volume."""
-    areas = np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
-    return abs(np.linalg.det(cell)) / np.maximum(areas, 1e-12)
+def _check_occupancies(atoms: Atoms, name: str) -> None:
+    """Refuses a disordered crystal, of which ASE's reader of CIF keeps one element a site and notes the shares."""
+    told = atoms.info.get("occupancy")
+    for shares in told.values() if isinstance(told, Mapping) else ():
+        if isinstance(shares, Mapping) and (len(shares) > 1 or any(share < FULL for share in shares.values())):
+            site = ", ".join(f"{symbol} {share:g}" for symbol, share in shares.items())
+            raise HampredError(
+                f"{name} has partly occupied sites ({site}): give an ordered supercell (in Python without "
+                "atoms.info['occupancy'])."
+            )
 
 
 def _closest_pair(atoms: Atoms) -> tuple[int, int, float] | None:

@@ -77,17 +77,19 @@ class BlockScaling(nn.Module):
             numbers: Atomic numbers [n] of onsite blocks, [n, 2] of pairs.
             with_mean: Whether to add the mean.
         """
-        index = self.element_index[numbers]
-        index = (index,) if index.ndim == 1 else index.unbind(-1)
-        scaled = coefficients * self.width[index][:, self.of_component]
-        return scaled + self.mean[index][:, self.of_component] if with_mean else scaled
+        mean, width = self._statistics(numbers)
+        return coefficients * width + mean if with_mean else coefficients * width
 
     def inverse(self, coefficients: Tensor, numbers: Tensor) -> Tensor:
         """Turns coefficients [n, D] of a matrix into numbers of order one."""
+        mean, width = self._statistics(numbers)
+        return (coefficients - mean) / width
+
+    def _statistics(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and width of each component [n, D]."""
         index = self.element_index[numbers]
         index = (index,) if index.ndim == 1 else index.unbind(-1)
-        mean, width = self.mean[index], self.width[index]
-        return (coefficients - mean[:, self.of_component]) / width[:, self.of_component]
+        return self.mean[index][:, self.of_component], self.width[index][:, self.of_component]
 
     def set(self, mean: Tensor, width: Tensor) -> None:
         """Takes over statistics of labels."""
@@ -153,6 +155,17 @@ class HamiltonianNet(nn.Module, ABC):
         if max(needed, lmax or 0) > MAX_DEGREE:
             raise HampredError(f"{self.basis.name} with net.lmax {lmax} needs more than l = {MAX_DEGREE}: lower it.")
         return needed if lmax is None else lmax
+
+    def require_periodic(self) -> None:
+        """Refuses settings with which no crystal can be predicted.
+
+        Raises:
+            HampredError: Forms or inputs that take products of whole matrices.
+        """
+        if set(self.forms) != {"covariant"} or "density" in self.inputs:
+            raise HampredError(
+                "Crystals are predicted block by block: set net.forms=[covariant] and net.inputs=[overlap, baseline]."
+            )
 
     def set_statistics(self, statistics: BlockStatistics, inputs: Sequence[BlockStatistics] = ()) -> None:
         """Scales outputs and inputs by the statistics of the training labels."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hampred.basis import BasisLayout
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, graph_of_pairs
-from hampred.data.neighbors import neighbor_pairs
+from hampred.interop.neighbors import neighbor_pairs
 from hampred.nn.features import Features
 from hampred.nn.models.bond_frame import BondFrameNet
 from hampred.nn.radial import envelope

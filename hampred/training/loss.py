@@ -7,7 +7,7 @@ from hampred.data.dataset import LabelledGraph
 
 
 class HamiltonianLoss(nn.Module):
-    """Weighted sum of the mean |δH| and of the orbital metric, in mE_h.
+    """Weighted sum of the mean |δH| and of the orbital metric, in mE_h; of crystals up to μS, and at some k-points.
 
     An error that is not shaped like the overlap is blown up by S⁻¹ when H C = S C ε is solved, and a small mean |δH|
     alone can leave ghost states. The orbital metric is the mean row norm of Cᵀ δH C in the orbitals of the label,
@@ -30,7 +30,7 @@ class HamiltonianLoss(nn.Module):
         Returns:
             Scalar, mE_h.
         """
-        errors = (onsite - label.onsite.to(onsite)) * 1e3, (offsite - label.offsite.to(offsite)) * 1e3
+        errors = tuple(1e3 * error for error in label.errors(onsite, offsite))
         loss = self.elements * torch.cat(errors).abs().mean()
         if self.orbitals:
             loss = loss + self.orbitals * orbital_error(*errors, label)
@@ -38,13 +38,15 @@ class HamiltonianLoss(nn.Module):
 
 
 def orbital_error(onsite: Tensor, offsite: Tensor, label: LabelledGraph) -> Tensor:
-    """Mean row norm of Wᵀ δH W with the damped orbitals W = C diag(w), over the weights w of the rows.
+    """Mean row norm of W† δH W with the damped orbitals W = C diag(w), over the weights w of the rows.
 
     Args:
         onsite: Errors δH [n_onsite_values], any unit.
         offsite: Errors δH [n_offsite_values].
         label: Gives the orbitals.
     """
-    orbitals = label.orbitals.to(onsite.dtype)
-    error = orbitals.transpose(1, 2) @ label.graph.dense(onsite, offsite) @ orbitals
-    return (error.square().sum(-1) + 1e-12).sqrt().sum() / label.orbital_weights.to(onsite.dtype).sum()
+    error = label.bloch(onsite, offsite)
+    orbitals = label.orbitals.to(error.dtype)
+    error = orbitals.mH @ error @ orbitals
+    square = (error * error.conj()).real
+    return (square.sum(-1) + 1e-12).sqrt().sum() / label.orbital_weights.to(onsite.dtype).sum()

@@ -60,7 +60,7 @@ class HamiltonianModule(pl.LightningModule):
     def validation_step(self, batch: LabelledGraph, batch_index: int) -> None:
         """Adds the errors of a batch, so that every element (system, for losses) has the same weight."""
         onsite, offsite = self._predict(batch)
-        errors = onsite - batch.onsite.to(onsite), offsite - batch.offsite.to(offsite)
+        errors = batch.errors(onsite, offsite)
         n = batch.graph.n_systems
         self._add("val_loss", self.loss(onsite, offsite, batch) * n, n)
         self._add("val_orbital_error_uEh", orbital_error(*errors, batch) * n * MICRO_HARTREE, n)

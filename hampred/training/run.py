@@ -61,9 +61,6 @@ def read_data(config: TrainConfig) -> TrainingData:
         HampredError: A store is missing or damaged, stores do not fit together, or the split asks for too much.
     """
     stores = [Store(path) for path in config.data]
-    for store in stores:
-        if store.level.crystal is not None:
-            raise HampredError(f"{store.path} holds crystals: networks are trained on molecules only so far.")
     for store in stores[1:]:
         stores[0].level.require_equal(store.level)
         stores[0].basis.require_compatible(store.basis, str(stores[0].path), str(store.path))
@@ -96,6 +93,8 @@ def prepare(config: TrainConfig, report: Report = silent) -> tuple[Model, dict[s
     baseline.fit(train)
     torch.manual_seed(config.seed)
     net = build_net(config.net.name, train[0].basis, config.net.model_extra or {})
+    if train[0].level.crystal is not None:
+        net.require_periodic()
     total, graphs = sum(map(len, data.samples.values())), {name: [] for name in PARTS}
     start = time.monotonic()
     for name, samples in data.samples.items():
@@ -108,6 +107,7 @@ def prepare(config: TrainConfig, report: Report = silent) -> tuple[Model, dict[s
     provenance = {
         "config": config.model_dump(mode="json"),
         "n_train": len(train),
+        "charges": sorted({sample.charge for sample in train}),
         "n_parameters": net.n_parameters,
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -102,6 +102,12 @@ def test_bloch_sums_are_hermitian(crystal: BlockMatrix, rng: np.random.Generator
     assert np.allclose(replace(crystal, values=np.ones_like(crystal.values)).bloch(k), expected)
 
 
+def test_bloch_sums_at_many_k(crystal: BlockMatrix, rng: np.random.Generator):
+    k = rng.uniform(size=(2, 3, 3))
+    assert np.array_equal(crystal.bloch(k), [[crystal.bloch(point) for point in row] for row in k])
+    assert not crystal.bloch(np.array([[0, 0, 0], [0.5, -1.5, 0], [0.5, 0.5, 0.5]])).imag.any()  # real there
+
+
 def test_groups_cover_every_value_once(crystal: BlockMatrix):
     seen = np.concatenate([index.ravel() for _, _, _, index in crystal.groups()])
     assert np.array_equal(np.sort(seen), np.arange(len(crystal.values)))

@@ -18,7 +18,7 @@ from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, build_graph
 from hampred.data.inputs import INPUTS, input_values
 from hampred.harmonics import irreps_rotation, random_rotation
-from hampred.interop.pyscf import build_mole, overlap
+from hampred.interop.integrals import Integrals
 from hampred.nn.base import FORMS, HamiltonianNet
 from hampred.nn.models import architectures, build_net
 
@@ -61,9 +61,8 @@ def graph_of(net: HamiltonianNet, atoms: Atoms) -> tuple[HamiltonianGraph, Block
     """The graph with the input matrices of the network, H0 from the analytic baseline."""
     graph, skeleton = build_graph(atoms, net.decomposer, net.cutoff, net.pair_cutoff)
     if net.inputs:
-        mole = build_mole(atoms, net.basis.name)
-        h0, n_electrons = Sap().hamiltonian(mole), mole.nelectron
-        graph = graph.with_inputs(input_values(net.inputs, skeleton, h0, overlap(mole), n_electrons))
+        integrals = Integrals(atoms, net.basis.name)
+        graph = graph.with_inputs(input_values(net.inputs, skeleton, Sap().blocks(integrals), integrals))
     return graph, skeleton
 
 

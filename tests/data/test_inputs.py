@@ -1,22 +1,28 @@
 """The matrices that a network is given: they transform like H, and the density counts the electrons."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
+from scipy.linalg import eigh
 
 from hampred.baseline.sap import Sap
 from hampred.basis import OrbitalBasis
-from hampred.data.inputs import INPUTS
+from hampred.blocks.matrix import BlockMatrix
+from hampred.data.inputs import INPUTS, input_values
 from hampred.electronic.orbitals import fermi_occupations
+from hampred.errors import HampredError
 from hampred.harmonics import random_rotation
-from hampred.interop.pyscf import build_mole, overlap
+from hampred.interop.integrals import Integrals
 
 
 def matrices(atoms: Atoms) -> dict[str, np.ndarray]:
-    mole = build_mole(atoms, "def2-svp")
-    h0, s = Sap().hamiltonian(mole), overlap(mole)
-    return {name: make(h0, s, mole.nelectron) for name, make in INPUTS.items()}
+    integrals = Integrals(atoms, "def2-svp")
+    s, h0 = integrals.overlap, Sap().blocks(integrals)
+    values = input_values(list(INPUTS), s, h0, integrals).numpy()
+    return {name: replace(s, values=column).to_dense() for name, column in zip(INPUTS, values.T)}
 
 
 @pytest.mark.parametrize("improper", [False, True], ids=["proper", "improper"])
@@ -45,8 +51,19 @@ def test_occupations_are_aufbau_when_cold_and_even_where_levels_meet():
 
 
 def test_density_is_smooth_where_levels_cross():
-    def density(split: float) -> np.ndarray:
-        h = np.diag([-1.0, -0.5, -0.5 + split])
-        return INPUTS["density"](h, np.eye(3), 4)
+    integrals = Integrals(Atoms("He3", np.eye(3)), "sto-3g")
+    vectors = eigh(np.eye(3), integrals.overlap.to_dense())[1]
+    dual = integrals.overlap.to_dense() @ vectors
 
+    def density(split: float) -> np.ndarray:
+        h = BlockMatrix.from_dense(integrals.layout, dual @ np.diag([-1.0, -0.5, -0.5 + split]) @ dual.T)
+        return input_values(["density"], integrals.overlap, h, charged).numpy()
+
+    charged = Integrals(integrals.atoms, "sto-3g", charge=2)
     assert np.abs(density(1e-7) - density(-1e-7)).max() < 1e-4
+
+
+def test_density_is_for_molecules():
+    integrals = Integrals(bulk("C"), "sto-3g")
+    with pytest.raises(HampredError, match="for molecules only"):
+        input_values(["density"], integrals.overlap, integrals.overlap, integrals)

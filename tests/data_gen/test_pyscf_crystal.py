@@ -16,8 +16,8 @@ from hampred.data.sample import LevelOfTheory, structure_key
 from hampred.data.store import Store, write_store
 from hampred.errors import FailedError, HampredError
 from hampred.interop.folding import mesh_kpoints
+from hampred.interop.integrals import Integrals
 from hampred.interop.periodic_fock import PeriodicFock
-from hampred.interop.pyscf_cell import overlap_blocks
 
 BASIS = "gth-szv-molopt-sr"
 CRYSTAL = {"ke_cutoff": 15.0, "kpoint_length": 6.0, "folding_length": 9.0}  # 2×2×2 and 3×3×3 points
@@ -55,7 +55,7 @@ def test_bloch_sums_are_the_fock_matrices_of_pyscf(sample, reference):
     for point, direct in zip(k, fock.at(density, k)):
         np.testing.assert_allclose(sample.hamiltonian.bloch(point), direct, atol=1e-5)
     bands = fock.field.get_bands(fock.cell.get_abs_kpts(k))[0]
-    s = overlap_blocks(silicon(), BASIS)
+    s = Integrals(silicon(), BASIS).overlap
     for point, energies in zip(k, bands):
         found = eigh(sample.hamiltonian.bloch(point), s.bloch(point), eigvals_only=True)
         np.testing.assert_allclose(found, energies, atol=1e-5)
@@ -109,7 +109,7 @@ def test_the_level_of_molecules_is_told_as_before():
 def test_the_minao_baseline_is_the_first_fock_matrix(sample, reference):
     fock, _ = reference
     baseline = make_baseline("minao", sample.level)
-    h0 = baseline.blocks(silicon(), BASIS)
+    h0 = baseline.blocks(Integrals(silicon(), BASIS))
     np.testing.assert_array_equal(h0.transposed().values, h0.values)
     k = mesh_kpoints((3, 3, 3))[0]
     for point, direct in zip(k, fock.at(fock.guess(), k)):

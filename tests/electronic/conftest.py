@@ -9,8 +9,8 @@ from ase.build import bulk
 
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
-from hampred.data.neighbors import neighbor_pairs
 from hampred.electronic.crystal import CrystalState
+from hampred.interop.neighbors import neighbor_pairs
 
 Integrals = Callable[[Atoms, str, float], tuple[BlockMatrix, BlockMatrix]]
 

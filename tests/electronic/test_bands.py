@@ -138,7 +138,18 @@ def test_square_lattice_fermi_level_and_states(toy: Callable):
     occupied = dos.energies <= 0.1
     assert np.trapezoid(dos.total[occupied], dos.energies[occupied]) == pytest.approx(1.0, abs=0.1)
     variance = np.trapezoid(dos.total * (dos.energies - 0.1) ** 2, dos.energies) / 2
-    assert variance == pytest.approx(4 * 0.05**2 + dos.width**2, rel=1e-6)  # Σ_R t² of the four neighbours
+    broadening = dos.width**2 + mesh.weights @ mesh.spread[:, 0] ** 2
+    assert variance == pytest.approx(4 * 0.05**2 + broadening, rel=1e-6)  # Σ_R t² of the four neighbours
+    slopes = 0.1 * np.sin(2 * np.pi * mesh.kpoints[:, :2]) * np.sin(2 * np.pi / 24)  # from point to point
+    assert np.abs(mesh.spread[:, 0] - 0.5 * np.linalg.norm(slopes, axis=1)).max() < 1e-14
+
+
+def test_a_coarse_mesh_does_not_show_its_points(toy: Callable):
+    """The half-filled chain: 1/(π sqrt(4t² − ε²)) a state, here from 40 points that are up to 0.5 eV apart."""
+    mesh = toy(np.diag([2.0, 9.0, 9.0]), {(0, 0, 0): (0.0, 1.0), (1, 0, 0): (-0.05, 0.0)}, 1).mesh([40, 1, 1])
+    energies = np.linspace(-0.07, 0.07, 50)
+    found = density_of_states(mesh, width=1e-4, energies=energies).total
+    np.testing.assert_allclose(found, 2 / (np.pi * np.sqrt(0.1**2 - energies**2)), rtol=0.03)
 
 
 def test_half_the_mesh_is_enough(silicon: CrystalState):

@@ -3,7 +3,6 @@
 import errno
 import json
 import shutil
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -18,25 +17,6 @@ from hampred.errors import HampredError
 from hampred.files import locked, replacing, require_writable
 
 WATER = "3\n{}\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
-
-
-def tree(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def refused(capfd, tmp_path):
-    """Runs the command line, which must refuse with one line and leave all files alone; gives that line."""
-
-    def run(*words: object, code: int = 2) -> str:
-        before = tree(tmp_path)
-        assert main([str(word) for word in words]) == code
-        output = capfd.readouterr()
-        assert output.out == "" and len(output.err.splitlines()) == 1 and output.err.startswith("error: "), output
-        assert tree(tmp_path) == before
-        return output.err
-
-    return run
 
 
 @pytest.mark.parametrize(

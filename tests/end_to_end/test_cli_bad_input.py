@@ -14,23 +14,6 @@ from hampred.errors import FailedError, HampredError
 WATER = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
 
 
-@pytest.fixture
-def refused(capfd, tmp_path):
-    """Runs the command line, which must refuse with one line; gives that line."""
-
-    def run(*words: object, code: int = 2) -> str:
-        before = {p: p.stat().st_size for p in tmp_path.rglob("*")}
-        assert main([str(word) for word in words]) == code
-        output = capfd.readouterr()
-        assert output.out == ""
-        lines = output.err.splitlines()
-        assert len(lines) == 1 and lines[0].startswith("error: "), output.err
-        assert {p: p.stat().st_size for p in tmp_path.rglob("*")} == before
-        return lines[0]
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [

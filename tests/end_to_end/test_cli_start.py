@@ -19,7 +19,7 @@ def fresh(code: str) -> tuple[float, str]:
     return time.perf_counter() - start, done.stdout
 
 
-@pytest.mark.parametrize("words", [["--help"], ["predict", "--help"], ["check-basis", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["predict", "--help"], ["bands", "--help"], ["check-basis", "--help"]])
 def test_help_is_quick_and_imports_nothing_heavy(words):
     code = f"import sys; from hampred.cli import main; main({words}); print([m for m in {HEAVY} if m in sys.modules])"
     seconds, output = min(fresh(code) for _ in range(3))

@@ -49,5 +49,5 @@ def test_what_cannot_be_drawn(bands: Bands, tmp_path: Path):
             save_band_figure(*arguments)
     with pytest.raises(HampredError, match="Si d; there are Si s, Si p"):
         save_band_figure(path, bands, characters=["Si d"])
-    save_band_figure(path, metal, fermi_level=-0.2)
+    save_band_figure(path, metal, zero=-0.2, zero_name="Fermi level")
     assert path.exists()

@@ -8,10 +8,11 @@ import pytest
 
 from hampred.data.sample import LevelOfTheory
 from hampred.errors import HampredError
-from hampred.evaluation.evaluate import choose, evaluate, label_state
+from hampred.evaluation.evaluate import choose, evaluate
 from hampred.evaluation.learning import find_metrics, read_metrics
 from hampred.evaluation.report import render, write_report
 from hampred.evaluation.spectrum import METRICS, ORIENTATION_DEPENDENT, ErrorMap, compare, onsite_mask, shell_names
+from hampred.evaluation.states import hamiltonian_blocks, label_state
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def evaluation(make_stand, store):
 
 
 def test_identical_states_have_no_error(make_stand, store):
-    label = label_state(store[4], make_stand().predict(store[4].atoms).overlap)
+    label = label_state(store[4])
     metrics = compare(label, label)
     assert metrics.pop("orbital_similarity") == pytest.approx(1, abs=1e-12)
     assert list(metrics) == [name for name in METRICS if name != "orbital_similarity"]
@@ -31,14 +32,14 @@ def test_identical_states_have_no_error(make_stand, store):
 
 def test_matrix_errors_follow_their_definition(make_stand, store):
     prediction = make_stand().predict(store[0].atoms)
-    label = label_state(store[0], prediction.overlap)
+    label = label_state(store[0])
     metrics, error = compare(prediction, label), 1e6 * np.abs(prediction.hamiltonian - label.hamiltonian)
     onsite = onsite_mask(label.layout)
     assert onsite.sum() == 25 + 1 + 1
     assert metrics["H_onsite_mae_uEh"] == pytest.approx(error[onsite].mean())
     assert metrics["H_mae_uEh"] == pytest.approx(error.mean())
     errors = ErrorMap()
-    errors.add(prediction.hamiltonian - label.hamiltonian, label.layout)
+    errors.add(hamiltonian_blocks(prediction).minus(hamiltonian_blocks(label)))
     pairs = errors.element_pairs()
     assert set(pairs) == {"H", "O", "H–H", "H–O"}
     assert pairs["O"] == pytest.approx(error[:5, :5].mean())
@@ -116,3 +117,5 @@ def test_report_shows_the_learning_curve_of_the_run(evaluation, tmp_path):
 
 def test_shell_names():
     assert shell_names((0, 0, 1, 1, 2)) == ["1s", "2s", "2p", "3p", "3d"]
+    assert shell_names((0, 0, 1, 2), n_core=10) == ["3s", "4s", "3p", "3d"]  # Si with a pseudopotential
+    assert shell_names((0, 1, 2), n_core=28) == ["4s", "4p", "4d"]  # I in def2

@@ -52,7 +52,7 @@ def test_list_equals_singles(predictor):
 def test_orbitals_solve_the_predicted_problem(predictor):
     p = predictor.predict(water())
     s = overlap(build_mole(p.atoms, "sto-3g"))
-    assert np.array_equal(p.overlap, s)
+    assert np.abs(p.overlap - s).max() < 1e-14
     c = p.orbital_coefficients
     assert np.allclose(c.T @ s @ c, np.eye(7), atol=1e-10)
     assert np.allclose(p.hamiltonian @ c, s @ c * p.orbital_energies, atol=1e-9)

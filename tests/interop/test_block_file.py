@@ -9,9 +9,9 @@ from ase import Atoms
 
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
-from hampred.data.neighbors import neighbor_pairs
 from hampred.errors import HampredError
 from hampred.interop.block_file import BlockFile
+from hampred.interop.neighbors import neighbor_pairs
 from hampred.interop.sisl import to_sisl
 from hampred.units import HARTREE
 

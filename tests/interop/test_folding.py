@@ -7,7 +7,7 @@ from ase.build import bulk
 
 from hampred.interop.crystal_level import CrystalLevel, heights
 from hampred.interop.folding import fold, mesh_kpoints, minimum_images
-from hampred.interop.pyscf_cell import overlap_blocks
+from hampred.interop.integrals import Integrals
 
 
 def silicon(stdev: float = 0.0) -> Atoms:
@@ -26,7 +26,7 @@ def test_bloch_sums_on_the_mesh_are_what_was_folded(mesh, stdev, rng):
     matrices = rng.normal(size=(2, len(k), 8, 8))
     matrices = matrices[0] + 1j * matrices[1] * k.any(axis=1)[:, None, None]  # real at Γ
     matrices = matrices + matrices.conj().transpose(0, 2, 1)
-    layout = overlap_blocks(atoms, "gth-szv").layout
+    layout = Integrals(atoms, "gth-szv").overlap.layout
     folded = fold(layout, atoms, mesh, matrices)
     for point, matrix in zip(k, matrices):
         np.testing.assert_allclose(folded.bloch(point), matrix, atol=1e-12)
@@ -35,7 +35,7 @@ def test_bloch_sums_on_the_mesh_are_what_was_folded(mesh, stdev, rng):
 
 def test_a_matrix_of_short_range_comes_back():
     atoms = Atoms("He2", [(0, 0, 0), (1, 2, 2.5)], cell=[(5, 0, 0), (1, 5, 0), (0, -1, 6)], pbc=True)
-    s = overlap_blocks(atoms, "sto-3g")
+    s = Integrals(atoms, "sto-3g").overlap
     mesh = (5, 5, 5)
     folded = fold(s.layout, atoms, mesh, np.array([s.bloch(k) for k in mesh_kpoints(mesh)[0]]))
     np.testing.assert_allclose(folded.on_pairs_of(s).values, s.values, atol=1e-9)

@@ -8,8 +8,10 @@ from scipy.spatial.transform import Rotation
 
 from hampred.basis import OrbitalBasis
 from hampred.errors import HampredError
+from hampred.interop.integrals import Integrals
+from hampred.interop.overlap_range import overlap_range
 from hampred.interop.pyscf import build_mole, overlap
-from hampred.interop.pyscf_cell import build_cell, overlap_blocks, overlap_range, smallest_overlap_eigenvalue
+from hampred.interop.pyscf_cell import build_cell, smallest_overlap_eigenvalue
 
 KPOINTS = np.array([(0, 0, 0), (0.1, 0.2, 0.3), (0.5, 0.4, -0.2)])
 
@@ -32,7 +34,7 @@ def test_bloch_sums_of_the_overlap_are_pyscfs(name):
     if "sheared" in name:
         atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.05 * np.triu(np.ones((3, 3)))), scale_atoms=True)
     atoms.positions += 2 * atoms.cell[0]  # atoms may stand anywhere
-    s, cell = overlap_blocks(atoms, basis), build_cell(atoms, basis)
+    s, cell = Integrals(atoms, basis).overlap, build_cell(atoms, basis)
     cell.rcut = 45.0  # Bohr: PySCF's default leaves 1e-8
     for k in KPOINTS:
         reference = cell.pbc_intor("int1e_ovlp", kpts=cell.get_abs_kpts(k))
@@ -45,7 +47,7 @@ def test_bloch_sums_of_the_overlap_are_pyscfs(name):
 
 def test_the_overlap_of_a_molecule_has_one_cell():
     atoms = molecule("CH3OH")
-    s = overlap_blocks(atoms, "def2-svp")
+    s = Integrals(atoms, "def2-svp").overlap
     assert not s.cell_shifts.any()
     np.testing.assert_allclose(s.to_dense(), overlap(build_mole(atoms, "def2-svp")), atol=1e-14)
 
@@ -54,14 +56,16 @@ def test_the_overlap_turns_with_cell_and_atoms():
     atoms, basis = CRYSTALS["Si with d orbitals"]
     rotation = Rotation.from_rotvec([0.3, -0.8, 0.5]).as_matrix()
     turned = Atoms(atoms.numbers, atoms.positions @ rotation.T, cell=atoms.cell.array @ rotation.T, pbc=True)
-    expected = overlap_blocks(atoms, basis).rotated(rotation)
-    np.testing.assert_allclose(overlap_blocks(turned, basis).on_pairs_of(expected).values, expected.values, atol=1e-11)
+    expected = Integrals(atoms, basis).overlap.rotated(rotation)
+    np.testing.assert_allclose(
+        Integrals(turned, basis).overlap.on_pairs_of(expected).values, expected.values, atol=1e-11
+    )
 
 
 def test_the_range_is_where_the_overlap_ends():
     reach = overlap_range("gth-szv", 6, 14)
     assert reach == overlap_range("gth-szv", 14, 6)
-    assert 15 < reach < 40
+    assert 8 < reach < 21  # Å
     assert overlap_range("gth-szv", 6, 14, 1e-4) < reach
 
 
@@ -77,7 +81,7 @@ def test_the_basis_knows_the_electrons_left_out():
 def test_a_slab_is_a_cell_with_vacuum():
     atoms = graphene(vacuum=7)
     assert build_cell(atoms, "gth-szv").dimension == 3
-    assert not overlap_blocks(atoms, "gth-szv").cell_shifts[:, 2].any()
+    assert not Integrals(atoms, "gth-szv").overlap.cell_shifts[:, 2].any()
 
 
 def without_cell() -> Atoms:

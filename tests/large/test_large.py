@@ -10,10 +10,11 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule
+from operators import random_operator
 from scipy.sparse import csr_array
 
 from hampred.baseline import make_baseline
-from hampred.baseline.fitted_sap import FittedSap, exponents_of
+from hampred.baseline.projectors import Projectors
 from hampred.basis import OrbitalBasis
 from hampred.data.sample import LevelOfTheory
 from hampred.electronic import sparse_eigen
@@ -21,7 +22,7 @@ from hampred.electronic.eigen import solve
 from hampred.errors import HampredError
 from hampred.harmonics import random_rotation
 from hampred.inference import Predictor
-from hampred.interop.local_integrals import LocalIntegrals
+from hampred.interop.integrals import Integrals
 from hampred.interop.pyscf import build_mole, overlap
 from hampred.large import predict_large, require_affordable
 from hampred.model_file import Model, save_model
@@ -39,15 +40,14 @@ def waters(n: int, seed: int = 0) -> Atoms:
     return Atoms([8, 1, 1] * n, np.concatenate([water @ random_rotation(generator).T + x for x in places]))
 
 
-def predictor(baseline: str = "fitted_sap", **settings: object) -> Predictor:
+def predictor(baseline: str = "projectors", **settings: object) -> Predictor:
     """A model with random weights of the size of real ones."""
     torch.manual_seed(0)
     basis = OrbitalBasis.from_name(LEVEL.basis, [1, 6, 8])
     net = build_net("bond_frame", basis, {**NET, "inputs": ["overlap", "baseline"], "forms": ["covariant"], **settings})
     h0 = make_baseline(baseline, LEVEL)
-    if isinstance(h0, FittedSap):
-        exponents = {z: exponents_of(z) for z in (1, 6, 8)}
-        h0 = FittedSap({z: (a, z * np.random.default_rng(z).dirichlet(np.ones(len(a)))) for z, a in exponents.items()})
+    if isinstance(h0, Projectors):
+        h0 = Projectors({z: random_operator(z, strength=0.1) for z in (1, 6, 8)})
     return Predictor(Model(net, h0, LEVEL))
 
 
@@ -57,27 +57,12 @@ def pattern(matrix) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize("name", ["sap", "fitted_sap"])
-def test_integrals_are_those_of_the_dense_path(name: str):
-    mole = build_mole(waters(8), LEVEL.basis)
-    baseline, integrals = predictor(name).model.baseline, LocalIntegrals(mole)
-    s, h0 = integrals.overlap(), baseline.local_hamiltonian(integrals)
-    exact_s, exact_h0 = overlap(mole), baseline.hamiltonian(mole)
-    kept = pattern(s)
-    assert (~kept).any() and np.array_equal(kept, pattern(h0))
-    assert np.abs(s.toarray() - exact_s)[kept].max() < 1e-13
-    assert np.abs(h0.toarray() - exact_h0)[kept].max() < 1e-10
-    assert np.abs(exact_s[~kept]).max() < 1e-9 and np.abs(exact_h0[~kept]).max() < 1e-8
-    assert np.array_equal(s.toarray(), s.toarray().T) and np.array_equal(h0.toarray(), h0.toarray().T)
-
-
-def test_truncated_overlap_stays_positive_definite():
-    """What is left out moves no eigenvalue of S by more than its largest sum of a row (Gershgorin, Weyl)."""
-    mole = build_mole(waters(8), LEVEL.basis)
-    s, exact = LocalIntegrals(mole).overlap().toarray(), overlap(mole)
-    bound = np.abs(s - exact).sum(axis=1).max()
-    smallest, smallest_exact = np.linalg.eigvalsh(s)[0], np.linalg.eigvalsh(exact)[0]
-    assert abs(smallest - smallest_exact) <= bound + 1e-14 and bound < 1e-7 < smallest
+def test_what_is_left_out_of_the_overlap_is_negligible():
+    integrals = Integrals(waters(12), LEVEL.basis)
+    s, exact = integrals.overlap.to_dense(), overlap(build_mole(waters(12), LEVEL.basis))
+    kept = pattern(integrals.overlap.to_sparse())
+    assert (~kept).any() and np.abs(exact[~kept]).max() < 1e-12
+    assert np.abs(s - exact).max() < 1e-12 and np.array_equal(s, s.T)
 
 
 @pytest.mark.parametrize("forms", [["covariant"], ["covariant", "mixed", "contravariant"]])
@@ -108,7 +93,7 @@ def test_equivariant(rng: np.random.Generator):
 
 @pytest.mark.parametrize("name", ["core", "minao"])
 def test_baselines_without_a_range_are_refused(name: str):
-    with pytest.raises(HampredError, match="fitted_sap"):
+    with pytest.raises(HampredError, match="projectors or none"):
         predict_large(predictor(name), waters(2))
 
 
@@ -133,7 +118,7 @@ def test_command_line_takes_the_sparse_path_by_itself(monkeypatch, tmp_path):
     from hampred.cli import app
 
     monkeypatch.setattr(large, "LARGE", 100)
-    monkeypatch.setattr("hampred.cli.predict.FRONTIER", 2)
+    monkeypatch.setattr("hampred.evaluation.prediction_files.FRONTIER", 2)
     model, atoms = predictor(), waters(6)
     save_model(tmp_path / "model.safetensors", model.model)
     for name, of in (("large", atoms), ("small", atoms[:3])):

@@ -10,7 +10,7 @@ from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, build_graph
 from hampred.data.inputs import input_values
-from hampred.interop.pyscf import build_mole, overlap
+from hampred.interop.integrals import Integrals
 from hampred.nn.base import BlockCoefficients, HamiltonianNet
 from hampred.nn.models import architectures, build_net
 
@@ -26,8 +26,9 @@ def prepared(net: HamiltonianNet) -> tuple[HamiltonianGraph, BlockMatrix, Array]
     """Graph, skeleton and overlap of a molecule."""
     atoms = molecule("CH3OH")
     graph, skeleton = build_graph(atoms, net.decomposer, net.cutoff, net.pair_cutoff)
-    s = overlap(build_mole(atoms, "def2-svp"))
-    return graph.with_inputs(input_values(net.inputs, skeleton, np.zeros_like(s), s, 18)), skeleton, s
+    integrals = Integrals(atoms, "def2-svp")
+    s = integrals.overlap
+    return graph.with_inputs(input_values(net.inputs, skeleton, s, integrals)), skeleton, s.to_dense()
 
 
 def coefficients_of(net: HamiltonianNet, graph: HamiltonianGraph, skeleton: BlockMatrix, m: Array) -> BlockCoefficients:

@@ -40,7 +40,7 @@ def test_header_tells_what_a_prediction_needs(model_path):
     header = read_header(model_path)
     assert header["basis"]["name"] == "sto-3g"
     assert header["level"]["functional"] == "pbe"
-    assert header["baseline"]["name"] == "fitted_sap"
+    assert header["baseline"]["name"] == "projectors"
     assert {len(header["split"][part]) for part in ("train", "validation", "test")} == {8, 2}
     parts = [set(keys) for keys in header["split"].values()]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 12

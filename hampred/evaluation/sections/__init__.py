@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from hampred.evaluation.evaluate import Evaluation
+from hampred.evaluation.sections.bands import bands
 from hampred.evaluation.sections.error_matrix import error_matrix
 from hampred.evaluation.sections.learning_curve import learning_curve
 from hampred.evaluation.sections.levels import levels
@@ -17,6 +18,7 @@ SECTIONS: tuple[tuple[str, Callable[[Evaluation], str]], ...] = (
     ("Matrix elements by block type", parity),
     ("Where the error is", error_matrix),
     ("Orbital energies", levels),
+    ("Bands", bands),
     ("Largest errors", worst_molecules),
     ("Learning curve", learning_curve),
 )

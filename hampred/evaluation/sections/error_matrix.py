@@ -7,8 +7,7 @@ from ase.data import chemical_symbols
 
 from hampred.evaluation.evaluate import Evaluation
 from hampred.evaluation.plots import image
-from hampred.evaluation.sections.html import table
-from hampred.evaluation.spectrum import ErrorMap
+from hampred.evaluation.sections.html import number, table
 
 MOST_SHELLS = 60
 """Shells of all elements up to which each gets its label."""
@@ -18,21 +17,23 @@ def error_matrix(evaluation: Evaluation) -> str:
     """Table by element pair, and two images by element and shell."""
     if not evaluation.errors.sums:
         return ""
-    model, baseline = evaluation.errors.element_pairs(), evaluation.baseline_errors.element_pairs()
-    head = ("element pair", "model, mean absolute error / µE_h", "baseline / µE_h")
+    unit, size = evaluation.unit
+    model, baseline = evaluation.errors.element_pairs(size), evaluation.baseline_errors.element_pairs(size)
+    head = ("element pair", f"model, mean absolute error / {unit}", f"baseline / {unit}")
     rows = [(pair, value, baseline.get(pair)) for pair, value in model.items()]
 
     def draw(onsite: Any, offsite: Any) -> None:
         for axes, kind in ((onsite, True), (offsite, False)):
-            _image(axes, evaluation.errors, kind, evaluation.about.get("shells", {}))
+            _image(axes, evaluation, kind)
 
     return table(head, rows) + image(draw, 2, 6.2, 5.4)
 
 
-def _image(axes: Any, errors: ErrorMap, onsite: bool, shells: dict[str, list[str]]) -> None:
+def _image(axes: Any, evaluation: Evaluation, onsite: bool) -> None:
     from matplotlib.colors import LogNorm
 
-    rows, values = errors.matrix(onsite)
+    unit, size = evaluation.unit
+    rows, values = evaluation.errors.matrix(onsite, size)
     shown = np.where(values > 0, values, np.nan)
     axes.set_title("onsite blocks" if onsite else "offsite blocks")
     axes.grid(False)
@@ -43,13 +44,17 @@ def _image(axes: Any, errors: ErrorMap, onsite: bool, shells: dict[str, list[str
         axes.set(xticks=[], yticks=[])
         return
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
-    picture = axes.imshow(shown, cmap="cividis", norm=LogNorm(low, high if high > low else 2 * low))
-    axes.figure.colorbar(picture, ax=axes, label="mean absolute error / µE_h", shrink=0.8)
+    high = high if high > low else 2 * low
+    picture = axes.imshow(shown, cmap="cividis", norm=LogNorm(low, high))
+    bar = axes.figure.colorbar(picture, ax=axes, label=f"mean absolute error / {unit}", shrink=0.8)
+    bar.set_ticks(np.geomspace(low, high, 5), labels=[number(x) for x in np.geomspace(low, high, 5)], minor=False)
+    bar.minorticks_off()
+    shells = evaluation.about.get("shells", {})
     names = [f"{chemical_symbols[z]} {_shell(shells, z, k)}" for z, k in rows]
-    size = 8 if len(rows) <= 30 else 5
+    font = 10 if len(rows) <= 10 else 8 if len(rows) <= 30 else 5
     if len(rows) <= MOST_SHELLS:
-        axes.set_xticks(range(len(rows)), names, rotation=90, fontsize=size)
-        axes.set_yticks(range(len(rows)), names, fontsize=size)
+        axes.set_xticks(range(len(rows)), names, rotation=90, fontsize=font)
+        axes.set_yticks(range(len(rows)), names, fontsize=font)
 
 
 def _shell(shells: dict[str, list[str]], number: int, index: int) -> str:

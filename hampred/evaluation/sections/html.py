@@ -1,7 +1,41 @@
-"""Tables and numbers in HTML; every text is escaped here."""
+"""Pages, tables and numbers in HTML; every text is escaped here."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 64rem; margin: 2rem auto;
+  padding: 0 1rem; }}
+h1 {{ font-size: 1.6rem; margin-bottom: 0; }}
+h2 {{ font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: .25rem .9rem; text-align: right; border-bottom: 1px solid #eee; }}
+th:first-child, td:first-child {{ text-align: left; }}
+img {{ max-width: 100%; height: auto; display: block; margin: .5rem 0; }}
+p.note {{ color: #555; margin: .3rem 0; }}
+th.word, td.word {{ text-align: left; }}
+td.long {{ overflow-wrap: anywhere; }}
+</style></head><body>
+<h1>{title}</h1>
+{body}
+</body></html>
+"""
+
+
+def page(title: str, sections: Iterable[tuple[str, str]]) -> str:
+    """A page without any outside resource.
+
+    Args:
+        title: Of the page.
+        sections: Title and HTML of each section; empty ones are left out.
+    """
+    parts = [f"<section><h2>{escape(name)}</h2>\n{content}</section>" for name, content in sections if content]
+    return PAGE.format(title=escape(title), body="\n".join(parts))
 
 
 def number(value: float | None) -> str:
@@ -19,7 +53,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> 
         head: Titles of the columns.
         rows: First cell a text; texts are escaped and numbers shortened.
     """
-    lines = ["<tr>" + "".join(f"<th>{escape(title)}</th>" for title in head) + "</tr>"]
+    rows = list(rows)
+    words = [all(isinstance(row[k], str) for row in rows) for k in range(len(head))]
+    titles = [f'<th class="word">{escape(t)}</th>' if word else f"<th>{escape(t)}</th>" for t, word in zip(head, words)]
+    lines = ["<tr>" + "".join(titles) + "</tr>"]
     for row in rows:
         lines.append("<tr>" + "".join(map(_cell, row)) + "</tr>")
     return "<table>\n" + "\n".join(lines) + "\n</table>\n"

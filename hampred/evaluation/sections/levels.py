@@ -15,7 +15,7 @@ LOWEST, EMPTY = -35.0, 4
 
 
 def levels(evaluation: Evaluation) -> str:
-    """One diagram for each of some molecules."""
+    """One diagram for each of some molecules; empty for crystals."""
     shown = evaluation.levels
     if not shown:
         return ""

@@ -6,18 +6,24 @@ from hampred.evaluation.sections.html import note, table
 SHOWN = 10
 COLUMNS = {
     "H_mae_uEh": "H / µE_h",
+    "H_mae_meV": "H(R) / meV",
     "occupied_mae_meV": "occupied / meV",
+    "occupied_max_meV": "occupied, largest / meV",
     "homo_mae_meV": "HOMO / meV",
     "lumo_mae_meV": "LUMO / meV",
+    "gap_mae_meV": "gap / meV",
     "orbital_similarity": "orbital similarity",
 }
+"""Metrics that are shown, of those that the structures have."""
 
 
 def worst_molecules(evaluation: Evaluation) -> str:
     """Table of the largest errors of H."""
-    worst = sorted(evaluation.molecules, key=lambda m: m.metrics["H_mae_uEh"], reverse=True)[:SHOWN]
+    first, *_ = evaluation.metrics
+    worst = sorted(evaluation.molecules, key=lambda m: m.metrics[first], reverse=True)[:SHOWN]
     if not worst:
         return ""
-    rows = [(m.name, m.key[:8], *(m.metrics[name] for name in COLUMNS)) for m in worst]
+    columns = [name for name in COLUMNS if name in evaluation.metrics]
+    rows = [(m.name, m.key[:8], *(m.metrics[name] for name in columns)) for m in worst]
     text = f"The {len(worst)} samples with the largest mean absolute error of H."
-    return note(text) + table(("molecule", "sample", *COLUMNS.values()), rows)
+    return note(text) + table(("structure", "sample", *(COLUMNS[name] for name in columns)), rows)

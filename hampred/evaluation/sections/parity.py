@@ -7,7 +7,6 @@ import numpy as np
 from hampred.evaluation.evaluate import Evaluation
 from hampred.evaluation.plots import COLOURS, image
 from hampred.evaluation.sections.html import note
-from hampred.units import MICRO_HARTREE
 
 
 def parity(evaluation: Evaluation) -> str:
@@ -34,15 +33,14 @@ def _parity(axes: Any, kind: str, evaluation: Evaluation) -> None:
 
 
 def _distribution(axes: Any, evaluation: Evaluation) -> None:
+    name_of_unit, unit = evaluation.unit
     for kind, points in evaluation.points.items():
-        error = MICRO_HARTREE * np.abs(points[:, 1] - points[:, 0])
-        size = MICRO_HARTREE * np.abs(points[:, 0])
+        error, size = unit * np.abs(points[:, 1] - points[:, 0]), unit * np.abs(points[:, 0])
         for values, style, name in ((error, "-", f"{kind}: model"), (size, "--", f"{kind}: baseline")):
             shown = np.sort(values[values > 0])
             if len(shown):
                 share = np.arange(1, len(shown) + 1) / len(shown)
                 axes.plot(shown, share, linestyle=style, color=COLOURS[kind], label=name)
-    axes.set(
-        xscale="log", xlabel="absolute error of an element / µE_h", ylabel="share of elements below", title="errors"
-    )
+    axes.set(xscale="log", xlabel=f"absolute error of an element / {name_of_unit}", title="errors")
+    axes.set_ylabel("share of elements below")
     axes.legend(fontsize=8)

@@ -7,7 +7,7 @@ import numpy as np
 from hampred.evaluation.evaluate import Evaluation
 from hampred.evaluation.plots import COLOURS, image
 from hampred.evaluation.sections.html import note, table
-from hampred.evaluation.spectrum import METRICS, ORIENTATION_DEPENDENT
+from hampred.evaluation.spectrum import ORIENTATION_DEPENDENT
 
 
 def rotations(evaluation: Evaluation) -> str:
@@ -17,15 +17,17 @@ def rotations(evaluation: Evaluation) -> str:
         return ""
     told = test.to_dict()
     text = (
-        f"{told['n_molecules']} molecules under {told['n_rotations']} random elements of O(3), "
+        f"{told['n_molecules']} structures under {told['n_rotations']} random elements of O(3), "
         f"{told['n_improper']} of them improper. Largest |H(Qx) − D H(x) Dᵀ|: {told['max_error_Eh']:.1e} E_h, "
         f"{told['max_relative_error']:.1e} of max|H|. Metrics with an asterisk are sums of absolute matrix elements, "
         "which change when an error matrix is rotated; for an equivariant model the others do not."
     )
     before = {name: float(np.nanmean(v)) if not np.isnan(v).all() else None for name, v in test.unrotated.items()}
     changes = told["largest_change"]
-    rows = [(_title(name), before[name], told["mean_rotated"].get(name), changes[name]) for name in METRICS]
-    head = ("mean over the rotated molecules", "as given", "rotated", "largest change")
+    rows = [
+        (_title(evaluation, name), before[name], told["mean_rotated"].get(name), changes[name]) for name in test.metrics
+    ]
+    head = ("mean over the rotated structures", "as given", "rotated", "largest change")
 
     def draw(axes: Any) -> None:
         values = np.maximum(test.relative, 1e-17)
@@ -42,5 +44,5 @@ def rotations(evaluation: Evaluation) -> str:
     return note(text) + table(head, rows) + image(draw, 1, 6.0, 3.6)
 
 
-def _title(name: str) -> str:
-    return METRICS[name] + (" *" if name in ORIENTATION_DEPENDENT else "")
+def _title(evaluation: Evaluation, name: str) -> str:
+    return evaluation.metrics[name] + (" *" if name in ORIENTATION_DEPENDENT else "")

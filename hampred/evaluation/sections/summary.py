@@ -2,7 +2,6 @@
 
 from hampred.evaluation.evaluate import Evaluation
 from hampred.evaluation.sections.html import note, table
-from hampred.evaluation.spectrum import METRICS
 
 
 def summary(evaluation: Evaluation) -> str:
@@ -10,12 +9,15 @@ def summary(evaluation: Evaluation) -> str:
     about = evaluation.about
     level = about.get("level", {})
     method = f"{level.get('functional', '?')}/{level.get('basis', '?')}"
+    if level.get("crystal"):
+        method += " with {pseudo}, plane waves up to {ke_cutoff:g} E_h".format(**level["crystal"])
     facts = (
-        f"{len(evaluation.molecules)} molecules ({about.get('split', '?')} split of {about.get('data', '?')}), "
-        f"{method}; model {about.get('model', '?')}; {evaluation.seconds:.3g} s a molecule."
+        f"{len(evaluation.molecules)} structures ({about.get('split', '?')} split of {about.get('data', '?')}), "
+        f"{method}; model {about.get('model', '?')}; {evaluation.seconds:.3g} s a structure."
     )
     rows = [
-        (METRICS[name], row["model"], row["baseline"], row["label_noise"]) for name, row in evaluation.table().items()
+        (evaluation.metrics[name], row["model"], row["baseline"], row["label_noise"])
+        for name, row in evaluation.table().items()
     ]
-    head = ("mean over molecules", "model", f"baseline ({about.get('baseline', '?')})", "label noise")
+    head = ("mean over structures", "model", f"baseline ({about.get('baseline', '?')})", "label noise")
     return note(facts) + table(head, rows)

@@ -7,7 +7,7 @@ from ase.neighborlist import primitive_neighbor_list
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hampred.data.neighbors import neighbor_pairs
+from hampred.interop.neighbors import neighbor_pairs
 
 
 @pytest.mark.parametrize("pbc", [(False,) * 3, (True,) * 3, (True, True, False)])

@@ -1,0 +1,188 @@
+"""AtomicOperator: an atom as a separable operator of short range."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from numpy.typing import NDArray
+
+from hampred.basis import BasisLayout
+from hampred.blocks.matrix import BlockMatrix
+from hampred.interop.integrals import Integrals
+from hampred.interop.neighbors import neighbor_pairs
+from hampred.interop.two_centre import TwoCentre
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+SOFTEST, RATIO = 0.2, 2.5
+"""Exponents of the projectors are SOFTEST · RATIO^k, Bohr⁻²."""
+
+SHARPEST = (10.0, 2.0, 0.2, 0.1)
+"""Up to which exponent s, p, d and all other projectors go, in units of the squared charge that the orbitals see."""
+
+Shell = tuple[int, float]
+"""l and exponent (Bohr⁻²) of a projector."""
+
+
+@dataclass(frozen=True)
+class AtomicOperator:
+    """What an element adds to H0: numbers c that follow the surroundings of each atom, c = c₀ + (n − n₀) c₁.
+
+    Attributes:
+        shells: l and exponent (Bohr⁻²) of each projector.
+        strengths: w₀ and w₁ between projectors, Hartree, 0 where they differ in l [2, n_projectors, n_projectors].
+        shifts: y₀ and y₁ of each shell of orbitals, Hartree [2, n_shells].
+        scales: t₀ and t₁ of each shell of orbitals [2, n_shells].
+        crowding: n₀.
+    """
+
+    shells: tuple[Shell, ...]
+    strengths: Array
+    shifts: Array
+    scales: Array
+    crowding: float
+
+    @cached_property
+    def matrices(self) -> Array:
+        """w₀ and w₁ between the components m of the projectors [2, Σ(2l+1), Σ(2l+1)]."""
+        degree = np.array([l for l, _ in self.shells])
+        shell = np.repeat(np.arange(len(degree)), 2 * degree + 1)
+        component = np.concatenate([np.arange(2 * l + 1) for l in degree])
+        alike = (component[:, None] == component) & (degree[shell][:, None] == degree[shell])
+        return self.strengths[:, shell[:, None], shell] * alike
+
+    def weights(self, crowding: float) -> Array:
+        """1 and n − n₀ of an atom [2]."""
+        return np.array([1.0, crowding - self.crowding])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        arrays = {name: getattr(self, name).tolist() for name in ("strengths", "shifts", "scales")}
+        return {"shells": [list(shell) for shell in self.shells], "crowding": self.crowding, **arrays}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: Numbers that do not fit together.
+        """
+        shells = tuple((int(l), float(a)) for l, a in data["shells"])
+        arrays = [np.array(data[name], dtype=float) for name in ("strengths", "shifts", "scales")]
+        found = cls(shells, *arrays, float(data["crowding"]))
+        n, m = len(shells), found.shifts.shape[-1:]
+        if found.strengths.shape != (2, n, n) or not found.shifts.shape == found.scales.shape == (2, *m):
+            raise ValueError("its arrays do not fit together")
+        numbers = np.concatenate([*map(np.ravel, arrays), [found.crowding]])
+        if not np.isfinite(numbers).all() or any(l not in range(10) or not 0 < a < np.inf for l, a in shells):
+            raise ValueError("positive exponents and finite numbers are needed")
+        return found
+
+
+def crowding(atoms: Atoms, reach: float) -> Array:
+    """How close the neighbours of each atom are: a coordination number n = Σ_B exp(−(r_AB / (R_A + R_B))²) [n_atoms].
+
+    Args:
+        atoms: Positions and cell in Å; R are covalent radii.
+        reach: Å, at which the sum has faded out.
+    """
+    pairs, _, vectors = neighbor_pairs(atoms, reach)
+    distances, radii = np.linalg.norm(vectors, axis=1), covalent_radii[atoms.numbers]
+    terms = np.exp(-((distances / radii[pairs].sum(axis=1)) ** 2)) * (1 - (distances / reach) ** 2) ** 3
+    total = np.zeros(len(atoms))
+    np.add.at(total, pairs[:, 0], terms)
+    return total
+
+
+def projector_shells(charge: float, orbitals: Sequence[Any]) -> tuple[Shell, ...]:
+    """Projectors of an element, sorted by l, which goes one beyond that of its orbitals.
+
+    Args:
+        charge: That its orbitals see: of the nucleus, less the core that a potential replaces (e).
+        orbitals: Its contracted shells, as PySCF writes them.
+    """
+    sharpest = max(primitive[0] for shell in orbitals for primitive in shell[1:])
+    shells: list[Shell] = []
+    for l in range(max(shell[0] for shell in orbitals) + 2):
+        limit = min(SHARPEST[min(l, len(SHARPEST) - 1)] * charge**2, sharpest)
+        count = 1 + max(int(np.log(limit / SOFTEST) / np.log(RATIO)), 0)
+        shells += [(l, SOFTEST * RATIO**k) for k in range(count)]
+    return tuple(shells)
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """Orbitals that touch the projectors of one atom.
+
+    Attributes:
+        atom: The atom.
+        number: Its atomic number.
+        overlaps: X = ⟨projector|orbital⟩, which fades out at the reach of the projectors [n_projectors, n].
+        places: Element of a matrix's list of values behind each pair of these orbitals [n, n]; one past the end of the
+            list for pairs that the matrix does not hold.
+    """
+
+    atom: int
+    number: int
+    overlaps: Array
+    places: IntArray
+
+    def add_to(self, values: Array, potential: Array) -> None:
+        """Adds an operator between these orbitals [n, n] to values [n_values + 1] with a spare place at the end."""
+        np.add.at(values, self.places, potential)  # images of one pair have one place
+
+
+def surroundings(
+    integrals: Integrals, projectors: Mapping[int, Sequence[Shell]], matrix: BlockMatrix, reach: float
+) -> Iterator[Surroundings]:
+    """The surroundings of each atom of a structure.
+
+    Args:
+        integrals: Of the structure.
+        projectors: Of each element.
+        matrix: Whose values the places count.
+        reach: Å, at which projectors have faded out.
+    """
+    atoms, n = integrals.atoms, len(integrals.atoms)
+    pairs, shifts, vectors = neighbor_pairs(atoms, reach)
+    table = np.column_stack([pairs, shifts])
+    table = np.concatenate([table, np.arange(n)[:, None] * [1, 1, 0, 0, 0]])
+    distances = np.concatenate([np.linalg.norm(vectors, axis=1), np.zeros(n)])
+    order = np.argsort(table[:, 0], kind="stable")
+    table, strength = table[order], (1 - (distances[order] / reach) ** 6) ** 3
+    touching = TwoCentre(atoms, table[:, :2], table[:, 2:])
+    shells = {z: [[l, [a, 1.0]] for l, a in some] for z, some in projectors.items()}
+    overlaps = touching.integrals("int1e_ovlp_sph", shells, integrals.shells)
+    for atom, (first, last, x) in enumerate(zip(touching.starts, touching.starts[1:], overlaps)):
+        members, cells = table[first:last, 1], table[first:last, 2:]
+        fade = np.repeat(strength[first:last], integrals.layout.sizes[members])
+        yield Surroundings(atom, int(atoms.numbers[atom]), x * fade, _places(matrix, members, cells))
+
+
+def _places(matrix: BlockMatrix, members: IntArray, cells: IntArray) -> IntArray:
+    """See `Surroundings.places`, for atoms [m] in the cells [m, 3]."""
+    m, sizes = len(members), matrix.layout.sizes[members]
+    i, j = np.repeat(np.arange(m), m), np.tile(np.arange(m), m)
+    block = matrix.find(np.stack([members[i], members[j]], axis=1), cells[j] - cells[i]).reshape(m, m)
+    start = np.where(block < 0, -1, matrix.starts[block])
+    owner = np.repeat(np.arange(m), sizes)
+    component = np.arange(len(owner)) - (np.cumsum(sizes) - sizes)[owner]
+    start = start[np.ix_(owner, owner)]
+    places = start + component[:, None] * sizes[owner] + component
+    return np.where(start < 0, matrix.starts[-1], places)
+
+
+def orbital_values(layout: BasisLayout, of_atoms: Sequence[Array]) -> Array:
+    """A number for each orbital of a structure [n_orbitals] from those of the shells of each atom."""
+    degrees = [np.array(layout.basis.shells(int(z))) for z in layout.numbers]
+    return np.concatenate([np.repeat(values, 2 * l + 1) for values, l in zip(of_atoms, degrees)])
+
+
+def half_anticommutator(matrix: BlockMatrix, diagonal: Array) -> Array:
+    """Values of ½ (d M + M d) with a diagonal matrix d [n_orbitals]."""
+    return 0.5 * (diagonal[matrix.rows] + diagonal[matrix.columns]) * matrix.values

@@ -1,0 +1,153 @@
+"""Least squares for the atomic operators of `hampred.baseline.projectors`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from hampred.baseline.atomic_operator import (
+    AtomicOperator,
+    Shell,
+    crowding,
+    half_anticommutator,
+    orbital_values,
+    projector_shells,
+    surroundings,
+)
+from hampred.blocks.matrix import BlockMatrix
+from hampred.interop.integrals import Integrals
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+RIDGE = 1e-10
+"""Tikhonov term relative to the diagonal of the normal equations."""
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """Unknowns of an element: w of each two projectors of one l, y and t of each shell of orbitals, and their slopes.
+
+    Attributes:
+        shells: Projectors.
+        n_orbital_shells: Shells of orbitals.
+        crowding: Mean over the labels.
+        first: Place of the first unknown in the vector of all.
+    """
+
+    shells: tuple[Shell, ...]
+    n_orbital_shells: int
+    crowding: float
+    first: int
+
+    @cached_property
+    def couplings(self) -> list[tuple[int, int]]:
+        """Each two projectors of one l, or one with itself."""
+        degree = [l for l, _ in self.shells]
+        return [(a, b) for a in range(len(degree)) for b in range(a + 1) if degree[a] == degree[b]]
+
+    @property
+    def count(self) -> int:
+        """Unknowns, their slopes not counted."""
+        return len(self.couplings) + 2 * self.n_orbital_shells
+
+    @property
+    def end(self) -> int:
+        """Place after the last slope."""
+        return self.first + 2 * self.count
+
+    def operator(self, solution: Array) -> AtomicOperator:
+        """The operator that a vector of all unknowns describes."""
+        w, y, t = np.split(
+            solution[self.first : self.end].reshape(2, -1), [len(self.couplings), -self.n_orbital_shells], axis=1
+        )
+        strengths = np.zeros((2, len(self.shells), len(self.shells)))
+        for k, (a, b) in enumerate(self.couplings):
+            strengths[:, a, b] = strengths[:, b, a] = w[:, k]
+        return AtomicOperator(self.shells, strengths, y.copy(), t.copy(), self.crowding)
+
+
+def fitted_operators(samples: Sequence[Any], reach: float) -> dict[int, AtomicOperator]:
+    """The operators of all elements that occur.
+
+    Args:
+        samples: Labels.
+        reach: Å, beyond which orbitals feel no projector.
+    """
+    terms = _unknowns(samples, reach)
+    n = max(term.end for term in terms.values())
+    normal, right = np.zeros((n, n)), np.zeros(n)
+    for sample in samples:
+        integrals = Integrals(sample.atoms, sample.level.basis, sample.charge, sample.spin)
+        place, features, target = _equations(integrals, sample, terms, reach)
+        normal[np.ix_(place, place)] += features @ features.T
+        right[place] += features @ target
+    scale = 1 / np.sqrt(np.maximum(np.diag(normal), 1e-30))
+    damped = normal * scale * scale[:, None] + RIDGE * np.eye(n)
+    solution = scale * np.linalg.solve(damped, scale * right)
+    return {z: term.operator(solution) for z, term in terms.items()}
+
+
+def _unknowns(samples: Sequence[Any], reach: float) -> dict[int, _Terms]:
+    """The unknowns of each element that occurs."""
+    found: dict[int, list[float]] = {}
+    for sample in samples:
+        for z, n in zip(sample.atoms.numbers.tolist(), crowding(sample.atoms, reach)):
+            found.setdefault(z, []).append(float(n))
+    terms: dict[int, _Terms] = {}
+    first, basis, name = 0, samples[0].basis, samples[0].level.basis
+    for z, numbers in found.items():
+        shells = projector_shells(z - basis.elements[z].n_core, Integrals(Atoms([z]), name).shells[z])
+        terms[z] = _Terms(shells, len(basis.shells(z)), float(np.mean(numbers)), first)
+        first = terms[z].end
+    return terms
+
+
+def _equations(
+    integrals: Integrals, sample: Any, terms: Mapping[int, _Terms], reach: float
+) -> tuple[IntArray, Array, Array]:
+    """Places of the unknowns [m], their features [m, n_values] and the target [n_values] of a label.
+
+    Squares of the difference sum to a mean squared error.
+    """
+    s, t, layout = integrals.overlap, integrals.kinetic, integrals.layout
+    numbers = sample.atoms.numbers.tolist()
+    slopes = [n - terms[z].crowding for z, n in zip(numbers, crowding(sample.atoms, reach))]
+    nothing = {z: np.zeros(terms[z].n_orbital_shells) for z in numbers}
+    features = {z: np.zeros((2, terms[z].count, len(s.values) + 1)) for z in set(numbers)}
+    for z in features:
+        first, m = len(terms[z].couplings), terms[z].n_orbital_shells
+        for k, unit in enumerate(np.eye(m)):
+            for power in (0, 1):
+                own = [unit * n**power if x == z else nothing[x] for x, n in zip(numbers, slopes)]
+                here = orbital_values(layout, own)
+                for matrix, row in ((s, first + k), (t, first + m + k)):
+                    features[z][power, row, :-1] = half_anticommutator(matrix, here)
+    for here in surroundings(integrals, {z: term.shells for z, term in terms.items()}, s, reach):
+        term, mine = terms[here.number], features[here.number]
+        x = np.split(here.overlaps, np.cumsum([2 * l + 1 for l, _ in term.shells])[:-1])
+        for row, (a, b) in enumerate(term.couplings):
+            product = x[a].T @ x[b]
+            product = product if a == b else product + product.T
+            for power in (0, 1):
+                here.add_to(mine[power, row], slopes[here.atom] ** power * product)
+    place = np.concatenate([np.arange(terms[z].first, terms[z].end) for z in features])
+    target = sample.hamiltonian.on_pairs_of(s).values - t.values
+    rows = np.concatenate([f[..., :-1].reshape(-1, len(s.values)) for f in features.values()])
+    return place, *_weighted(rows, target, s, sample)
+
+
+def _weighted(features: Array, target: Array, s: BlockMatrix, sample: Any) -> tuple[Array, Array]:
+    """Features and target with weights, of the pairs (i, j, R) and (j, i, −R) only one."""
+    half = np.arange(len(s.pairs)) <= s.reverse
+    weights = np.where(s.onsite, 1.0, np.sqrt(2.0))[s.pair_of_value] / np.sqrt(len(s.values))
+    kept = half[s.pair_of_value]
+    features, target, unity = ((x * weights)[..., kept] for x in (features, target, s.values))
+    if sample.atoms.pbc.any():  # H is known up to μS
+        unity = unity / np.linalg.norm(unity)
+        features, target = features - np.outer(features @ unity, unity), target - (target @ unity) * unity
+    return features, target

@@ -1,0 +1,57 @@
+"""System: a structure and all that is known of it before a prediction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hampred.baseline import Baseline
+from hampred.blocks.decomposer import BlockDecomposer
+from hampred.blocks.matrix import BlockMatrix
+from hampred.data.graph import HamiltonianGraph, build_graph
+from hampred.data.inputs import input_values
+from hampred.interop.integrals import Integrals
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A molecule or crystal as training and prediction need it.
+
+    Attributes:
+        integrals: Of the structure; its overlap is S.
+        baseline: H0, Hartree.
+        graph: What a network sees.
+        skeleton: The blocks that the network predicts, without values.
+    """
+
+    integrals: Integrals
+    baseline: BlockMatrix
+    graph: HamiltonianGraph
+    skeleton: BlockMatrix
+
+    @classmethod
+    def of(
+        cls,
+        integrals: Integrals,
+        baseline: Baseline,
+        decomposer: BlockDecomposer,
+        cutoff: float,
+        pair_cutoff: float,
+        inputs: Sequence[str] = (),
+    ) -> "System":
+        """Builds graph, H0 and inputs of a structure.
+
+        Args:
+            integrals: Of the structure.
+            baseline: Gives H0.
+            decomposer: Gives the slots of the orbitals.
+            cutoff: Largest distance of a message, Å.
+            pair_cutoff: Largest distance of a block, Å.
+            inputs: Matrices that the network is given, of `hampred.data.inputs.INPUTS`.
+
+        Raises:
+            HampredError: An element is not in the decomposer's basis, or H0 or an input is not for such a structure.
+        """
+        graph, skeleton = build_graph(integrals.atoms, decomposer, cutoff, pair_cutoff)
+        h0 = baseline.blocks(integrals)
+        if inputs:
+            graph = graph.with_inputs(input_values(inputs, skeleton, h0, integrals))
+        return cls(integrals, h0, graph, skeleton)

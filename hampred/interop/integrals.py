@@ -1,0 +1,90 @@
+"""Integrals: the one-electron matrices of a molecule or crystal, each computed when it is first asked for."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from hampred.basis import BasisLayout, OrbitalBasis, load_element
+from hampred.blocks.matrix import BlockMatrix
+from hampred.interop.overlap_range import overlapping
+from hampred.interop.pyscf import build_mole
+from hampred.interop.two_centre import Shells, TwoCentre
+
+
+@dataclass(frozen=True, eq=False)
+class Integrals:
+    """Analytic integrals between the orbitals of a structure, in PySCF's AO order.
+
+    Attributes:
+        atoms: A molecule, or a crystal, slab or chain; positions and cell in Å.
+        basis: PySCF's name of the basis set.
+        charge: Total charge (e) of a molecule.
+        spin: Unpaired electrons of a molecule.
+    """
+
+    atoms: Atoms
+    basis: str
+    charge: int = 0
+    spin: int = 0
+
+    @cached_property
+    def layout(self) -> BasisLayout:
+        """Orbitals of each atom.
+
+        Raises:
+            HampredError: PySCF has no such basis set, or not for an element.
+        """
+        return OrbitalBasis.from_name(self.basis, sorted(set(self.atoms.numbers))).layout(self.atoms.numbers)
+
+    @cached_property
+    def n_electrons(self) -> int:
+        """Electrons that the orbitals hold, of a crystal those of one cell."""
+        return self.layout.n_electrons(self.charge)
+
+    @cached_property
+    def mole(self) -> Any:
+        """A molecule as PySCF's Mole.
+
+        Raises:
+            HampredError: The electrons do not fit charge and spin.
+        """
+        return build_mole(self.atoms, self.basis, self.charge, self.spin)
+
+    @cached_property
+    def shells(self) -> Shells:
+        """Contracted shells of each element."""
+        return {int(z): load_element(self.basis, chemical_symbols[z])[0] for z in np.unique(self.atoms.numbers)}
+
+    @cached_property
+    def overlap(self) -> BlockMatrix:
+        """S_ij(R), complete to the range of the basis, sorted by (i, j, R).
+
+        Raises:
+            HampredError: A cell without volume, or an unknown basis or element.
+        """
+        return self._matrix("int1e_ovlp_sph")
+
+    @cached_property
+    def kinetic(self) -> BlockMatrix:
+        """T_ij(R), Hartree, on the pairs of the overlap."""
+        return self._matrix("int1e_kin_sph")
+
+    @cached_property
+    def _pairs(self) -> TwoCentre:
+        return TwoCentre(self.atoms, *overlapping(self.atoms, self.basis))
+
+    def _matrix(self, name: str) -> BlockMatrix:
+        layout, found = self.layout, self._pairs
+        empty = BlockMatrix(layout, found.pairs, found.shifts, np.empty(0))
+        values = np.empty(empty.starts[-1])
+        row, column = empty.local_indices
+        width = empty.shapes[:, 1]
+        for first, last, rows in zip(found.starts, found.starts[1:], found.integrals(name, self.shells, self.shells)):
+            before = np.cumsum(width[first:last]) - width[first:last]
+            here = slice(empty.starts[first], empty.starts[last])
+            values[here] = rows[row[here], column[here] + np.repeat(before, empty.shapes[first:last].prod(axis=1))]
+        return BlockMatrix(layout, found.pairs, found.shifts, values).hermitized()

@@ -1,0 +1,93 @@
+"""Warm start: an SCF of PySCF that begins from a predicted Hamiltonian."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hampred.basis import OrbitalBasis
+from hampred.errors import HampredError
+from hampred.inference import Predictor, load
+from hampred.interop.initial_guess import warm_started
+from hampred.interop.mean_field import (
+    atoms_of,
+    functional_of,
+    has_pseudopotentials,
+    require_closed_shells,
+    same_functional,
+)
+
+
+def warm_start(mf: Any, model: Path | str | Predictor, force: bool = False) -> Any:
+    """A mean field whose SCF starts from the prediction of a model.
+
+        mf = hampred.warm_start(mf, "model.safetensors")
+        mf.kernel()
+
+    Geometry, basis, charge and k-points are those of the mean field at the time of ``kernel``. A guard compares the
+    prediction with superposed atoms, and leaves it where it would not pay (`hampred.interop.initial_guess`);
+    ``mf.verdict`` says afterwards what it found. ``kernel(dm0=…)`` or another ``mf.init_guess`` have the last word, and
+    a mean field that has orbitals goes on from those, as PySCF always does. The energy is PySCF's: a guess changes how
+    many cycles it takes.
+
+    Args:
+        mf: PySCF's RKS (density-fitted or not, smeared or not), or KRKS without symmetry of k-points; not changed.
+        model: Model file, training checkpoint, folder of a training run, or a `Predictor`.
+        force: Start from a model of another functional, pseudopotential or charge as well.
+
+    Returns:
+        A mean field of the same kind.
+
+    Raises:
+        HampredError: No such mean field, orbitals or elements other than those of the model, a molecule where the model
+            knows crystals or the other way round, open shells; or, without ``force``, a functional, pseudopotential or
+            charge that the model was not trained for.
+    """
+    predictor = load(model) if isinstance(model, (str, Path)) else model
+    require_closed_shells(mf)
+    _require_known(mf.mol, predictor)
+    if not force:
+        _require_trained_for(mf, predictor)
+
+    def hamiltonian(mole: Any, kpoints: NDArray[np.float64] | None) -> NDArray:
+        _require_known(mole, predictor)  # it may be another molecule by now
+        predicted = predictor.predict(atoms_of(mole), int(mole.charge)).hamiltonian
+        if kpoints is None:
+            return predicted
+        bloch = predicted.bloch(kpoints)
+        return bloch if kpoints.any() else bloch.real
+
+    return warm_started(mf, hamiltonian)
+
+
+def trained_charges(predictor: Predictor) -> list[int]:
+    """Total charges (e) of the labels that a model was trained on; 0 where its file names none."""
+    return [int(charge) for charge in predictor.header["provenance"].get("charges", [0])]
+
+
+def _require_known(mole: Any, predictor: Predictor) -> None:
+    """Refuses what the model cannot predict at all.
+
+    Raises:
+        HampredError: That.
+    """
+    atoms = atoms_of(mole)
+    predictor.check(atoms, int(mole.charge), "The structure of the mean field")
+    OrbitalBasis.from_mole(mole).require_compatible(predictor.basis, "the mean field", "the model")
+
+
+def _require_trained_for(mf: Any, predictor: Predictor) -> None:
+    """Refuses what the model was not trained for.
+
+    Raises:
+        HampredError: Another functional, pseudopotential or charge.
+    """
+    level, own, charge = predictor.level, functional_of(mf), int(mf.mol.charge)
+    charges, hint = trained_charges(predictor), "use a model that was, or force=True to try."
+    if not same_functional(level.functional, own):
+        raise HampredError(f"The model was not trained for the functional {own}, but for {level.functional}: {hint}")
+    if charge not in charges:
+        raise HampredError(f"The model was not trained for charge {charge}, but for {charges}: {hint}")
+    if level.crystal is not None and not has_pseudopotentials(mf.mol, level.crystal.pseudo):
+        raise HampredError(f"The model was trained for {level.crystal.pseudo}, not for these pseudopotentials: {hint}")

@@ -1,0 +1,38 @@
+"""What is told of a predicted crystal."""
+
+import json
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from untrained import crystal_model
+
+from hampred.evaluation import prediction_files
+from hampred.evaluation.prediction_files import write_prediction
+from hampred.inference import Predictor
+from hampred.interop.block_file import BlockFile
+
+
+@pytest.fixture(scope="module")
+def aluminium():
+    """Three valence electrons a cell: a metal whatever the weights."""
+    return Predictor(crystal_model((13,))).predict(bulk("Al"))
+
+
+def test_a_metal_has_a_fermi_level_and_no_gap(tmp_path, aluminium):
+    told = write_prediction(tmp_path, "al", aluminium)
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert told["is_metal"] and told["gap_eV"] is told["direct_gap_eV"] is None and told["n_electrons"] == 3
+    bands = aluminium.mesh(told["kpoint_mesh"])
+    assert told["energy_zero"] == {"name": "Fermi level", "energy_Eh": pytest.approx(bands.fermi_level())}
+    assert bands.energies.min() < bands.fermi_level() < bands.energies.max()
+    assert [p.name for p in tmp_path.iterdir()] == told["files"] == ["al.npz"]
+    found = BlockFile.read(tmp_path / "al.npz")
+    np.testing.assert_array_equal(found.hamiltonian.values, aluminium.hamiltonian.values)
+
+
+def test_a_cell_that_is_too_large_gets_no_gap(tmp_path, aluminium, monkeypatch):
+    monkeypatch.setattr(prediction_files, "MOST_ORBITALS", 3)
+    told = write_prediction(tmp_path, "al", aluminium)
+    assert told["kpoint_mesh"] is told["is_metal"] is told["energy_zero"] is None and "orbitals" in told["notes"][0]
+    assert told["files"] == ["al.npz"]
