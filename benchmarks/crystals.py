@@ -73,10 +73,9 @@ def measure(predictor: Predictor, sample: HamiltonianSample) -> dict[str, float]
 
 
 def summary(name: str, rows: list[dict[str, float]]) -> dict[str, Any]:
-    """One line of the table: means over labels, and the largest errors of any."""
+    """One line of the table: means over labels of one size, and the largest errors of any."""
     found: dict[str, Any] = {"test": name, "n_labels": len(rows), "rows": rows}
-    sizes = sorted({int(row["n_atoms"]) for row in rows})
-    found["atoms"] = f"{sizes[0]}–{sizes[-1]}" if len(sizes) > 1 else str(sizes[0])
+    found["atoms"] = int(rows[0]["n_atoms"])
     for key in ("H_mae_meV", "occupied_mae_meV", "predict_s", "baseline_H_mae_meV", "baseline_occupied_mae_meV"):
         found[key] = float(np.mean([row[key] for row in rows]))
     found["occupied_max_meV"] = max(row["occupied_max_meV"] for row in rows)
@@ -121,7 +120,8 @@ def main():
         for sample in store:
             rows.append(measure(predictor, sample))
             say(f"{name}: {len(rows)}/{len(store)}, bands {rows[-1]['occupied_mae_meV']:.2f} meV")
-        table.append(summary(name, rows))
+        sizes = sorted({row["n_atoms"] for row in rows})
+        table += [summary(name, [row for row in rows if row["n_atoms"] == size]) for size in sizes]
     smallest = min((sample for store in opened.values() for sample in store), key=lambda sample: len(sample.atoms))
     folding = folding_error(predictor, smallest.atoms)
     figures = {"train": [str(path) for path in arguments.train], "config": config.model_dump(mode="json")}
