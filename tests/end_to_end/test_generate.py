@@ -42,10 +42,10 @@ def shards(folder):
     return {path: path.stat().st_mtime_ns for path in (folder / "shards").rglob("*.h5")}
 
 
-def started(config, out, cwd, wanted=5):
+def started(config, out, cwd, wanted=5, more=()):
     """A generation that has finished a few labels and goes on."""
     process = subprocess.Popen(
-        [*HAMPRED, "generate", str(config), "--out", str(out), "--workers", "1"],
+        [*HAMPRED, "generate", str(config), "--out", str(out), "--workers", "1", *more],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -95,7 +95,8 @@ def test_kill_nine_loses_nothing_and_resuming_repeats_nothing(tmp_path, config):
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_cleanly_and_says_how_to_resume(tmp_path, config, stop):
     out = tmp_path / "out"
-    process = started(config, out, tmp_path)
+    # so many that a busy machine does not finish before the signal
+    process = started(config, out, tmp_path, more=["--set", "geometries.0.sampling.0.count=1000"])
     process.send_signal(stop)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
