@@ -24,7 +24,7 @@ from hampred.interop.integrals import Integrals
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-RIDGE = 1e-10
+RIDGE = 1e-6
 """Tikhonov term relative to the diagonal of the normal equations."""
 
 
@@ -99,9 +99,11 @@ def _unknowns(samples: Sequence[Any], reach: float) -> dict[int, _Terms]:
         for z, n in zip(sample.atoms.numbers.tolist(), crowding(sample.atoms, reach)):
             found.setdefault(z, []).append(float(n))
     terms: dict[int, _Terms] = {}
-    first, basis, name = 0, samples[0].basis, samples[0].level.basis
+    first = 0
     for z, numbers in found.items():
-        shells = projector_shells(z - basis.elements[z].n_core, Integrals(Atoms([z]), name).shells[z])
+        atom = Integrals(Atoms([z]), samples[0].level.basis)
+        basis = atom.layout.basis
+        shells = projector_shells(atom.n_electrons, atom.shells[z])
         terms[z] = _Terms(shells, len(basis.shells(z)), float(np.mean(numbers)), first)
         first = terms[z].end
     return terms
@@ -146,8 +148,11 @@ def _weighted(features: Array, target: Array, s: BlockMatrix, sample: Any) -> tu
     half = np.arange(len(s.pairs)) <= s.reverse
     weights = np.where(s.onsite, 1.0, np.sqrt(2.0))[s.pair_of_value] / np.sqrt(len(s.values))
     kept = half[s.pair_of_value]
-    features, target, unity = ((x * weights)[..., kept] for x in (features, target, s.values))
+    weights = weights[kept]
+    features, target, unity = features[:, kept], target[kept] * weights, s.values[kept] * weights
+    features *= weights  # in place: this is the largest array of a fit
     if sample.atoms.pbc.any():  # H is known up to μS
-        unity = unity / np.linalg.norm(unity)
-        features, target = features - np.outer(features @ unity, unity), target - (target @ unity) * unity
+        unity /= np.linalg.norm(unity)
+        features -= np.outer(features @ unity, unity)
+        target -= (target @ unity) * unity
     return features, target

@@ -105,7 +105,8 @@ def _print(results: Sequence[dict[str, Any]], crystals: bool, out: Path) -> None
         for text in result["notes"]:
             typer.echo(f"note: {result['name']}: {text}", err=True)
     more = f"… and {len(results) - SHOWN} more, all of them in summary.json\n" if len(results) > SHOWN else ""
-    typer.echo(f"{more}{len(results)} structures: matrices and summary.json in {out}")
+    count = "1 structure" if len(results) == 1 else f"{len(results)} structures"
+    typer.echo(f"{more}{count}: matrices and summary.json in {out}")
 
 
 def _crystal_row(result: dict[str, Any]) -> list[str | float | None]:

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from operators import random_operator
 
-from hampred.baseline import BASELINES, Baseline, baseline_from_state, make_baseline
+from hampred.baseline import BASELINES, Baseline, baseline_from_state, make_baseline, projector_fit
 from hampred.baseline.atomic_operator import AtomicOperator
 from hampred.baseline.projectors import REACH, Projectors
 from hampred.baseline.sap import Sap
@@ -85,13 +85,9 @@ def test_state_is_json_and_restores_the_baseline(name: str):
     assert np.array_equal(dense(restored, atoms), dense(baseline, atoms))
 
 
-@EVERY
+@pytest.mark.parametrize("name", [name for name, kind in BASELINES.items() if kind.local])
 def test_local_ones_are_the_same_for_every_cell_of_a_crystal(name: str):
-    baseline = fitted(name)
-    if not baseline.local:
-        return
-    if name == "projectors":
-        baseline = Projectors({14: random_operator(14, "gth-szv")})
+    baseline = Projectors({14: random_operator(14, "gth-szv")}) if name == "projectors" else fitted(name)
     atoms = bulk("Si")
     atoms.rattle(0.05, seed=1)
     size = [[-1, 1, 1], [1, -1, 1], [1, 1, -1]]
@@ -189,10 +185,11 @@ def test_projectors_of_one_atom_are_its_overlaps():
     assert np.abs(dense(h0, atoms) - kinetic(mole) - x @ w @ x.T).max() < 1e-10
 
 
-def test_fit_recovers_a_hamiltonian_of_its_own_form():
+def test_fit_recovers_a_hamiltonian_of_its_own_form(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(projector_fit, "RIDGE", 1e-10)  # damping as good as none: the equations have to be right
     true = fitted("projectors")
     baseline = make_baseline("projectors", LEVEL)
-    labels = [sample(atoms, dense(true, atoms)) for name in ("CH3OH", "H2CO") for atoms in rattled(name, 3)]
+    labels = [sample(atoms, dense(true, atoms)) for name in ("H2", "CH3OH", "H2CO") for atoms in rattled(name, 3)]
     baseline.fit(labels)
     assert sorted(baseline.state()["operators"]) == ["C", "H", "O"]
     atoms = molecule("CH3CHO")  # a molecule that the fit has not seen
@@ -230,7 +227,9 @@ def test_fit_of_a_crystal_is_blind_to_its_zero_of_energy():
         baseline = make_baseline("projectors", LEVEL)
         baseline.fit([HamiltonianSample(atoms, layout.basis, {"hamiltonian": moved}, np.zeros(8), level)])
         results.append(baseline.blocks(integrals).values)
-    assert np.abs(results[0] - results[1]).max() < 1e-5 * np.abs(h.values).max()
+    change = results[0] - results[1]
+    change -= (change @ s.values) / (s.values @ s.values) * s.values
+    assert np.abs(change).max() < 1e-11
 
 
 def test_fit_does_not_depend_on_orientation(rng: np.random.Generator):
@@ -241,7 +240,7 @@ def test_fit_does_not_depend_on_orientation(rng: np.random.Generator):
         baseline = make_baseline("projectors", LEVEL)
         baseline.fit([sample(a, dense(Sap(), a) + 0.01 * overlap(build_mole(a, LEVEL.basis))) for a in group])
         results.append(dense(baseline, frames[0]))
-    assert np.abs(results[0] - results[1]).max() < 1e-6
+    assert np.abs(results[0] - results[1]).max() < 1e-9 * np.abs(results[0]).max()
 
 
 def test_elements_that_the_fit_has_not_seen_are_named():

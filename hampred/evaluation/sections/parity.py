@@ -8,6 +8,9 @@ from hampred.evaluation.evaluate import Evaluation
 from hampred.evaluation.plots import COLOURS, image
 from hampred.evaluation.sections.html import note
 
+SHOWN_RANGE = 1e9
+"""Largest over smallest error that is shown: elements that symmetry makes zero have errors of rounding."""
+
 
 def parity(evaluation: Evaluation) -> str:
     """Two parity plots of H − H0 and the distribution of the errors."""
@@ -43,4 +46,5 @@ def _distribution(axes: Any, evaluation: Evaluation) -> None:
                 axes.plot(shown, share, linestyle=style, color=COLOURS[kind], label=name)
     axes.set(xscale="log", xlabel=f"absolute error of an element / {name_of_unit}", title="errors")
     axes.set_ylabel("share of elements below")
+    axes.set_xlim(left=max(axes.get_xlim()[0], axes.get_xlim()[1] / SHOWN_RANGE))
     axes.legend(fontsize=8)
