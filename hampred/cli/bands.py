@@ -31,6 +31,14 @@ class Export(StrEnum):
     DEEPH = "deeph"
 
 
+class Zero(StrEnum):
+    """Zeros of energy."""
+
+    EDGE = "edge"
+    MIDGAP = "midgap"
+    VACUUM = "vacuum"
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verb to the command line."""
     app.command()(bands)
@@ -53,6 +61,9 @@ def bands(
             metavar="N N N", help="k-points of the density of states.", show_default="by the size of the cell"
         ),
     ] = None,
+    zero: Annotated[
+        Zero, typer.Option(help="Of energy: VBM or Fermi level, middle of the gap, or vacuum level of a slab or chain.")
+    ] = Zero.EDGE,
     export: Annotated[Export, typer.Option(help="Write H(R) and S(R) too.")] = Export.NONE,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("bands"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -68,7 +79,9 @@ def bands(
     from hampred.evaluation.band_reference import reference_bands
     from hampred.evaluation.band_sampling import choose_mesh, choose_path
     from hampred.evaluation.band_structure import band_structure, timed
+    from hampred.evaluation.energy_zero import check_zero, with_zero
 
+    check_zero(zero.value, atoms)
     seconds: dict[str, float] = {}
     with timed(seconds, "model"):
         predictor = inference.load(model)
@@ -84,6 +97,8 @@ def bands(
             state = predictor.predict(atoms)
         found = band_structure(state, kpath, size, projected, notes, show)
         seconds |= found.seconds
+        with timed(seconds, "zero"):
+            found = with_zero(found, zero.value, predictor.level)
         compared = reference_bands(atoms, predictor.level, found.path, show) if reference else None
     about = {"structure": str(structure), "model": str(model), "level": predictor.level.to_dict()}
     about = _write(out, found, compared, export, about, seconds)

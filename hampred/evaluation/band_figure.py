@@ -13,7 +13,7 @@ from hampred.electronic.band_error import alignment
 from hampred.electronic.bands import Bands
 from hampred.electronic.dos import DensityOfStates
 from hampred.errors import HampredError
-from hampred.evaluation.plots import COLOURS, save
+from hampred.pages.plots import COLOURS, save
 from hampred.units import HARTREE
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ ERRORS = {
 
 def to_dict(found: BandStructure) -> dict[str, Any]:
     """Plain JSON types. Energies are eV about ``energy_zero``, k-points in units of the reciprocal vectors."""
-    atoms, path = found.state.atoms, found.path
+    atoms, path, zero = found.state.atoms, found.path, found.zero.energy
     return {
         "formula": atoms.get_chemical_formula(),
         "n_atoms": len(atoms),
@@ -36,27 +36,27 @@ def to_dict(found: BandStructure) -> dict[str, Any]:
         "positions_A": _plain(atoms.positions, 10),
         "cell_A": _plain(atoms.cell.array, 10),
         "pbc": [bool(periodic) for periodic in atoms.pbc],
-        "energy_zero": {"name": found.zero_name, "energy_Eh": found.zero},
+        "energy_zero": {"name": found.zero.name, "energy_Eh": zero},
         "is_metal": bool(found.is_metal),
         "gap_eV": None if found.gap is None else HARTREE * found.gap,
         "gap_kind": None if found.gap is None else "direct" if found.gap_is_direct else "indirect",
         "direct_gap_eV": None if found.direct is None else HARTREE * found.direct.energy,
         "direct_gap_at": None if found.direct is None else _place(found.direct),
-        "vbm": _edge(found.vbm, found.zero),
-        "cbm": _edge(found.cbm, found.zero),
-        "fermi_level_eV": HARTREE * (found.fermi_level - found.zero),
+        "vbm": _edge(found.vbm, zero),
+        "cbm": _edge(found.cbm, zero),
+        "fermi_level_eV": HARTREE * (found.fermi_level - zero),
         "fermi_smearing_eV": HARTREE * TEMPERATURE if found.is_metal else 0.0,
-        "effective_masses": {name: _masses(masses, found.zero) for name, masses in found.masses.items()},
+        "effective_masses": {name: _masses(masses, zero) for name, masses in found.masses.items()},
         "path": {
             "kpoints": _plain(path.kpoints, 10),
             "distances_per_A": _plain(path.distances, 10),
             "labels": [{"index": index, "name": name} for index, name in path.labels],
-            "energies_eV": _energies(path, found.zero),
+            "energies_eV": _energies(path, zero),
             "mulliken_weights": {name: _plain(weight, 6) for name, weight in path.characters.items()},
         },
         "mesh": {"size": list(found.mesh_size), "n_kpoints": len(found.mesh.kpoints)},
         "dos": {
-            "energies_eV": _plain(HARTREE * (found.dos.energies - found.zero), 6),
+            "energies_eV": _plain(HARTREE * (found.dos.energies - zero), 6),
             "total_per_eV": _plain(found.dos.total / HARTREE, 6),
             "projected_per_eV": {name: _plain(part / HARTREE, 6) for name, part in found.dos.projected.items()},
             "smallest_width_eV": HARTREE * found.dos.width,
@@ -74,7 +74,7 @@ def reference_to_dict(found: BandStructure, reference: BandReference, seconds: f
         seconds: From the geometry to the predicted bands.
     """
     bands = reference.bands
-    errors, zero = band_errors(found.path, bands), found.zero + alignment(found.path, bands)
+    errors, zero = band_errors(found.path, bands), found.zero.energy + alignment(found.path, bands)
     has_gap = not bands.is_metal and bands.n_occupied < bands.n_bands
     return {
         "gap_eV": HARTREE * bands.gap.indirect if has_gap else None,
@@ -95,6 +95,7 @@ def edge_rows(found: BandStructure) -> list[Row]:
         return [
             ("metal", "bands cross the Fermi level"),
             ("Fermi level / Hartree", f"{found.fermi_level:.6f}"),
+            *_about_zero(found),
         ]
     rows: list[Row] = []
     if found.gap is not None and found.cbm is not None and found.direct is not None:
@@ -104,7 +105,16 @@ def edge_rows(found: BandStructure) -> list[Row]:
             smallest = f"{HARTREE * found.direct.energy:.3f} at {greek(found.direct.place)}"
             rows += [("smallest direct gap / eV", smallest)]
         rows += [("conduction band minimum", greek(found.cbm.place))]
-    return [*rows, ("valence band maximum", greek(found.vbm.place)), ("VBM / Hartree", f"{found.vbm.energy:.6f}")]
+    rows += [("valence band maximum", greek(found.vbm.place)), ("VBM / Hartree", f"{found.vbm.energy:.6f}")]
+    return [*rows, *_about_zero(found)]
+
+
+def _about_zero(found: BandStructure) -> list[Row]:
+    """Edges about a zero that the user chose: minus ionisation energy and affinity, or work function, in a vacuum."""
+    if found.chosen_zero is None:
+        return []
+    edges = [(found.edge.name, found.edge.energy)] + ([("CBM", found.cbm.energy)] if found.cbm else [])
+    return [(f"{name} − {found.zero.name} / eV", f"{HARTREE * (e - found.zero.energy):.3f}") for name, e in edges]
 
 
 def mass_rows(found: BandStructure) -> list[tuple[str, ...]]:

@@ -12,9 +12,9 @@ from hampred.evaluation.band_figure import CHARACTER_COLOURS, WINDOW, save_band_
 from hampred.evaluation.band_numbers import MASS_HEAD, edge_rows, mass_rows, reference_rows
 from hampred.evaluation.band_reference import BandReference
 from hampred.evaluation.band_structure import BandStructure
-from hampred.evaluation.sections.html import note, page, table
 from hampred.files import replacing
 from hampred.interop.crystal_level import MOLECULES_ONLY
+from hampred.pages.html import note, page, table
 from hampred.units import HARTREE
 
 FORMATS = ("png", "svg")
@@ -31,8 +31,7 @@ def write_figures(out: Path, found: BandStructure, reference: BandReference | No
     Raises:
         HampredError: They cannot be written.
     """
-    highest = max(WINDOW[1], HARTREE * (found.gap or 0) + 4)  # a wide gap is shown whole
-    zero: dict[str, Any] = {"zero": found.zero, "zero_name": found.zero_name, "window": (WINDOW[0], highest)}
+    zero: dict[str, Any] = {"zero": found.zero.energy, "zero_name": found.zero.name, "window": _window(found)}
     known = None if reference is None else reference.bands
     names = [f"{BANDS}.{form}" for form in FORMATS]
     for name in names:
@@ -47,11 +46,17 @@ def write_figures(out: Path, found: BandStructure, reference: BandReference | No
 
 def shown_characters(found: BandStructure) -> list[str]:
     """Names of the Mulliken weights that are drawn: as many as there are colours, the largest in the window."""
-    energies = HARTREE * (found.dos.energies - found.zero)
-    inside = (energies > WINDOW[0]) & (energies < WINDOW[1])
+    energies, (low, high) = HARTREE * (found.dos.energies - found.zero.energy), _window(found)
+    inside = (energies > low) & (energies < high)
     size = {name: float(np.abs(part[inside]).sum()) for name, part in found.dos.projected.items()}
     largest = sorted(size, key=lambda name: size[name], reverse=True)[: len(CHARACTER_COLOURS)]
     return [name for name in size if name in largest]
+
+
+def _window(found: BandStructure) -> tuple[float, float]:
+    """Energies that are drawn, eV about the zero: a wide gap is shown whole."""
+    edge = HARTREE * (found.edge.energy - found.zero.energy)
+    return edge + WINDOW[0], edge + max(WINDOW[1], HARTREE * (found.gap or 0) + 4)
 
 
 def write_report(out: Path, found: BandStructure, about: Mapping[str, Any]) -> None:
@@ -84,7 +89,7 @@ def _bands(out: Path, found: BandStructure, about: Mapping[str, Any]) -> str:
     text = (
         f"{len(found.path.kpoints)} k-points along the path; density of states of both spins from a {size} mesh "
         f"({len(found.mesh.kpoints)} points, Gaussians of {HARTREE * found.dos.width:.2g} eV or more). "
-        f"Energies are relative to the {found.zero_name}."
+        f"Energies are relative to the {found.zero.name}."
     )
     if about.get("reference"):
         text += f" The bands are aligned to the reference over the occupied ones ({_shift(about['reference'])})."

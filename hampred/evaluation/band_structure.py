@@ -49,6 +49,19 @@ class BandEdge:
     place: str
 
 
+@dataclass(frozen=True)
+class EnergyZero:
+    """An energy that figures and tables call zero.
+
+    Attributes:
+        name: What it is.
+        energy: Hartree.
+    """
+
+    name: str
+    energy: float
+
+
 @dataclass(frozen=True, eq=False)
 class BandStructure:
     """Bands of one crystal on a path and on a mesh, and what follows from them.
@@ -62,6 +75,7 @@ class BandStructure:
         masses: ``vbm`` and ``cbm`` → effective masses, where there are any.
         notes: What the user should know.
         seconds: Time of each part.
+        chosen_zero: Zero of energy; None for the VBM, or the Fermi level of a metal.
     """
 
     state: CrystalState
@@ -72,6 +86,7 @@ class BandStructure:
     masses: Mapping[str, EffectiveMasses]
     notes: list[str]
     seconds: Mapping[str, float]
+    chosen_zero: EnergyZero | None = None
 
     @cached_property
     def sampled(self) -> Bands:
@@ -122,14 +137,16 @@ class BandStructure:
         return fermi_level(self.mesh.energies, self.mesh.n_electrons, TEMPERATURE, self.mesh.weights)
 
     @property
-    def zero(self) -> float:
-        """Energy that figures and tables call zero, Hartree: the VBM, or the Fermi level of a metal."""
-        return self.fermi_level if self.vbm is None else self.vbm.energy
+    def zero(self) -> EnergyZero:
+        """What figures and tables call zero."""
+        return self.edge if self.chosen_zero is None else self.chosen_zero
 
     @property
-    def zero_name(self) -> str:
-        """What the zero of energy is."""
-        return "Fermi level" if self.vbm is None else "VBM"
+    def edge(self) -> EnergyZero:
+        """The VBM, or the Fermi level of a metal."""
+        if self.vbm is None:
+            return EnergyZero("Fermi level", self.fermi_level)
+        return EnergyZero("VBM", self.vbm.energy)
 
     def _edge(self, band: int, sign: int) -> BandEdge:
         lowest = self._lowest(sign * self.sampled.energies[:, band])

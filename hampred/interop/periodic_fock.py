@@ -28,6 +28,9 @@ ComplexArray = NDArray[np.complex128]
 MAX_CYCLE = 60
 """SCF cycles, after which a level shift is tried."""
 
+NEARLY_METAL = 5e-3
+"""Hartree: gap below which a density that DIIS does not converge is not tried again, which takes long and fails too."""
+
 PATH_POINTS = 3
 """k-points on each straight piece of the path on which folded bands are compared."""
 
@@ -134,13 +137,20 @@ class PeriodicFock:
             field.level_shift = shift
             field.kernel(dm0=field.make_rdm1() if cycles else None)
             cycles += int(field.cycles)
-            if field.converged and not shift:
+            if (field.converged and not shift) or (not field.converged and self._is_nearly_metal()):
                 break
         field.cycles = cycles
         if not field.converged:
             hint = "" if self.level.smearing else "; if this is a metal, set level.crystal.smearing"
             raise FailedError(f"not converged with {max_cycle} cycles{hint}")
         return np.asarray(field.make_rdm1())
+
+    def _is_nearly_metal(self) -> bool:
+        """Whether the bands of the last cycle leave next to no gap for whole occupations."""
+        energies, n = np.asarray(self.field.mo_energy), (self.cell.nelectron + 1) // 2
+        if self.level.smearing or n >= energies.shape[1]:
+            return False
+        return float(energies[:, n].min() - energies[:, n - 1].max()) < NEARLY_METAL
 
     def guess(self) -> NDArray:
         """Superposed atomic densities (PySCF's minao guess) at the k-points of ``field``."""

@@ -68,7 +68,7 @@ def test_a_dimerised_chain():
     found = of(dimerised(-0.2, -0.15), CHAIN, [40, 1, 1], projected=True)
     assert found.gap == pytest.approx(0.1, abs=1e-12) and found.gap_is_direct and not found.is_metal
     assert found.vbm.place == found.cbm.place == "X"
-    assert (found.zero_name, found.zero) == ("VBM", pytest.approx(-0.05))
+    assert (found.zero.name, found.zero.energy) == ("VBM", pytest.approx(-0.05))
     assert found.fermi_level == pytest.approx(0.0, abs=1e-12)
     mass = 0.05 / (0.2 * 0.15) / (A / BOHR) ** 2  # ε² = t₁² + t₂² + 2 t₁ t₂ cos ka
     assert found.masses["cbm"].masses == pytest.approx(np.array([[mass]]), rel=1e-4)
@@ -98,7 +98,7 @@ def test_an_edge_off_the_path_is_told():
 def test_a_metal(state: CrystalState, corners: dict):
     found = of(state, corners, [12, 12, 1])
     assert found.is_metal and found.gap is found.vbm is found.cbm is found.direct is None
-    assert found.zero_name == "Fermi level" and found.masses == {} and found.zero == found.fermi_level
+    assert found.zero.name == "Fermi level" and found.masses == {} and found.zero.energy == found.fermi_level
     assert edge_rows(found)[0][0] == "metal"
     told = to_dict(found)
     assert told["gap_eV"] is told["vbm"] is None and told["fermi_level_eV"] == 0
@@ -106,7 +106,7 @@ def test_a_metal(state: CrystalState, corners: dict):
 
 def test_bands_without_empty_ones():
     found = of(dimerised(-0.2, -0.15, 4), CHAIN, [4, 1, 1])
-    assert found.gap is found.cbm is None and found.vbm.place == "G" and found.zero == found.fermi_level
+    assert found.gap is found.cbm is None and found.vbm.place == "G" and found.zero.energy == found.fermi_level
     json.dumps(to_dict(found), allow_nan=False)
 
 
