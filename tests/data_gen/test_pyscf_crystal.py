@@ -15,6 +15,7 @@ from hampred.config import CrystalConfig, GuardConfig, LevelConfig, ScfConfig
 from hampred.data.sample import LevelOfTheory, structure_key
 from hampred.data.store import Store, write_store
 from hampred.errors import FailedError, HampredError
+from hampred.interop.crystal_level import CrystalLevel
 from hampred.interop.folding import mesh_kpoints
 from hampred.interop.integrals import Integrals
 from hampred.interop.periodic_fock import PeriodicFock
@@ -157,6 +158,14 @@ def test_what_does_not_converge_is_no_label():
     level = LevelConfig(basis=BASIS, crystal=CrystalConfig(**CRYSTAL))
     with pytest.raises(FailedError, match="not converged"):
         PySCFCrystal(level, ScfConfig(max_cycle=1, retries=False)).label(silicon())
+
+
+def test_the_scf_of_a_metal_with_whole_occupations_gives_up_early():
+    level = CrystalLevel("gth-pbe", ke_cutoff=8.0, kpoint_length=6.0, folding_length=2.0)
+    fock = PeriodicFock(bulk("Al", "bcc", a=3.3, cubic=True), "pbe", BASIS, level)
+    with pytest.raises(FailedError, match=r"if this is a metal, set level\.crystal\.smearing"):
+        fock.converge(1e-9, max_cycle=2)
+    assert fock.field.cycles == 2  # no second attempt
 
 
 @pytest.mark.parametrize(
