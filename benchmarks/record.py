@@ -99,7 +99,7 @@ def drawing(path: Path, n_columns: int = 1) -> Iterator[Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from hampred.evaluation.plots import STYLE
+    from hampred.pages.plots import STYLE
 
     with rc_context(STYLE):
         figure = Figure(figsize=(5.0 * n_columns, 4.2), dpi=130)

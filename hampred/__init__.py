@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from hampred.basis import BasisLayout, OrbitalBasis
     from hampred.blocks.decomposer import BlockDecomposer
     from hampred.blocks.matrix import BlockMatrix
+    from hampred.calculator import HampredCalculator
     from hampred.data.sample import HamiltonianSample, LevelOfTheory
     from hampred.data.store import Store, write_store
     from hampred.electronic.state import ElectronicState
@@ -24,6 +25,7 @@ _PLACES = {
     "ElectronicState": "hampred.electronic.state",
     "FailedError": "hampred.errors",
     "HamiltonianSample": "hampred.data.sample",
+    "HampredCalculator": "hampred.calculator",
     "HampredError": "hampred.errors",
     "LevelOfTheory": "hampred.data.sample",
     "OrbitalBasis": "hampred.basis",
@@ -43,6 +45,7 @@ __all__ = [
     "ElectronicState",
     "FailedError",
     "HamiltonianSample",
+    "HampredCalculator",
     "HampredError",
     "LevelOfTheory",
     "OrbitalBasis",

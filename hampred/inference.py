@@ -1,7 +1,8 @@
 """Predictor: model file and geometry in, Hamiltonian and orbitals out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from hampred.baseline.minao import Minao
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
+from hampred.confidence import Confidence
 from hampred.data.graph import HamiltonianGraph
 from hampred.data.sample import LevelOfTheory
 from hampred.data.system import System
@@ -21,11 +23,14 @@ from hampred.electronic.crystal import CrystalState
 from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
 from hampred.interop.crystal_level import heights
+from hampred.interop.energy import EnergyFunctional, harris_energy
 from hampred.interop.integrals import Integrals
 from hampred.interop.pyscf import build_mole, mean_field
 from hampred.interop.pyscf_cell import check_cell, check_vacuum
 from hampred.interop.structures import check_structure, read_charge
 from hampred.model_file import Model, load_model
+from hampred.pages.molecule import MoleculePage
+from hampred.pages.provenance import of_level, of_model
 
 Array = NDArray[np.float64]
 
@@ -45,15 +50,94 @@ class Prediction(ElectronicState):
     Attributes:
         level: Level of theory that the model imitates.
         baseline_hamiltonian: H0 [n, n].
+        made_by: The model in words: what → text.
+        confidence: How sure it is; None of a model that was not calibrated.
     """
 
     level: LevelOfTheory = field(kw_only=True)
     baseline_hamiltonian: Array = field(kw_only=True)
+    confidence: Confidence | None = field(default=None, kw_only=True)
+    made_by: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     def to_pyscf(self) -> Any:
         """A PySCF mean-field object (RKS) with mo_coeff, mo_energy and mo_occ set."""
         mole = build_mole(self.atoms, self.level.basis, self.charge)
         return mean_field(mole, self.level, self.orbital_energies, self.orbital_coefficients, self.occupations)
+
+    @cached_property
+    def _functional(self) -> EnergyFunctional:
+        return EnergyFunctional(self.atoms, self.level, self.charge)
+
+    @cached_property
+    def _energy_and_fock(self) -> tuple[float, Array]:
+        return self._functional.energy_and_fock(self.density_matrix)
+
+    @property
+    def energy(self) -> float:
+        """Total energy E[D] of the predicted density at the level of theory, Hartree; its error is of order δH².
+
+        One Fock build, at first access; it lies above that of an SCF. The entropy of a temperature is not in it.
+        """
+        return self._energy_and_fock[0]
+
+    @cached_property
+    def harris_energy(self) -> float:
+        """Total energy by the functional of Harris and Foulkes, Hartree: no dearer, and mostly nearer to an SCF."""
+        energy, fock = self._energy_and_fock
+        return harris_energy(energy, fock, self.density_matrix, replace(self, hamiltonian=fock).density_matrix)
+
+    @cached_property
+    def forces(self) -> Array:
+        """Forces of the predicted density [n_atoms, 3], Hartree/Å; their error is of order δH.
+
+        One gradient, at first access.
+
+        Raises:
+            HampredError: Orbitals are partly filled.
+        """
+        if self.temperature:
+            raise HampredError("Forces are for filled and empty orbitals: set the temperature to 0.")
+        return self._functional.forces(self.orbital_coefficients, self.n_occupied, self._energy_and_fock[1])
+
+    def refined(self, n_steps: int) -> "Prediction":
+        """The state after some SCF steps at the level of theory: F[D] built, extrapolated by DIIS, diagonalised.
+
+        Args:
+            n_steps: Fock builds; 0 gives the prediction itself.
+
+        Returns:
+            A prediction whose Hamiltonian is the last F; the first step has nothing to extrapolate from.
+
+        Raises:
+            HampredError: A number below 0.
+        """
+        if n_steps < 0:
+            raise HampredError(f"{n_steps} SCF steps: give 0 or more.")
+        state, extrapolation = self, self._functional.extrapolation()
+        for step in range(1, n_steps + 1):
+            fock = state._energy_and_fock[1]
+            fock = extrapolation.update(self.overlap, state.density_matrix, fock)
+            about = {**self.made_by, "SCF steps since": str(step)}
+            state = replace(state, hamiltonian=fock, confidence=None, made_by=about)
+            state.__dict__["_functional"] = self._functional  # with its grid
+        return state
+
+    def page(self, name: str = "", energy: float | None = None, notes: Sequence[str] = ()) -> MoleculePage:
+        """The prediction as a page of HTML that needs nothing else, with its orbitals in 3D.
+
+        Args:
+            name: Of the molecule, the formula without one.
+            energy: Total energy (Hartree), where it is known.
+            notes: What the reader should know.
+        """
+        about = {**of_level(self.level), **self.made_by}
+        if self.confidence is not None:
+            notes = [*notes, *self.confidence.notes(self.atoms)]
+        return MoleculePage(self, name, about, self.baseline_hamiltonian, energy, notes)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.page().frame()
 
     def __repr__(self) -> str:
         name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals
@@ -67,10 +151,12 @@ class CrystalPrediction(CrystalState):
     Attributes:
         level: Level of theory that the model imitates.
         baseline_hamiltonian: H0(R), on the pairs of H(R).
+        confidence: How sure it is; None of a model that was not calibrated.
     """
 
     level: LevelOfTheory = field(kw_only=True)
     baseline_hamiltonian: BlockMatrix = field(kw_only=True)
+    confidence: Confidence | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
         name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals
@@ -84,16 +170,21 @@ class Predictor:
         model: Network, baseline and level of theory.
         header: Everything in the model file but the weights.
         dtype: Precision of the network; assembly and eigenvalues are always float64.
+        made_by: The model in words: what → text.
     """
 
-    def __init__(self, model: Model, dtype: torch.dtype = torch.float64, device: str = "cpu") -> None:
-        """Takes a model; see `load`.
+    def __init__(
+        self, model: Model, dtype: torch.dtype = torch.float64, device: str = "cpu", name: str = "not named"
+    ) -> None:
+        """Takes a model; see `load`. What it predicts tells its name.
 
         Raises:
             HampredError: PySCF has another definition of the basis here.
         """
         self.model, self.dtype, self.device = model, dtype, torch.device(device)
         self.header = model.header()
+        precision = str(dtype).removeprefix("torch.")
+        self.made_by = {"Model": name, **of_model(self.header), "Precision of the network": precision}
         self._net = model.net.to(device=self.device, dtype=dtype).eval()
         here = OrbitalBasis.from_name(self.level.basis, list(self.basis.elements))
         self.basis.require_compatible(here, "the model", "PySCF here")
@@ -205,14 +296,41 @@ class Predictor:
         joined = HamiltonianGraph.batch([system.graph for system in batch], self._net.decomposer.n_slots)
         joined = joined.to(self.device)
         with torch.inference_mode():
-            elements = self._net.matrix_elements(joined, self._net(joined))
-        onsite, offsite = (part.double().cpu() for part in elements)
+            coefficients, invariants = self._net.with_invariants(joined)
+            elements = self._net.matrix_elements(joined, coefficients)
         counts = joined.counts.cpu()
-        values = zip(onsite.split(counts[:, 2].tolist()), offsite.split(counts[:, 3].tolist()))
-        for system, parts in zip(batch, values):
-            yield self._prediction(system, replace(system.skeleton, values=torch.cat(parts).numpy()))
+        parts = (
+            part.double().cpu().split(counts[:, k].tolist()) for part, k in zip((*elements, invariants), (2, 3, 0))
+        )
+        for system, onsite, offsite, of_atoms in zip(batch, *parts):
+            correction = replace(system.skeleton, values=torch.cat([onsite, offsite]).numpy())
+            yield self._prediction(system, correction, self._confidence(system, of_atoms.numpy()))
 
-    def _prediction(self, system: System, correction: BlockMatrix) -> Prediction | CrystalPrediction:
+    def _confidence(self, system: System, invariants: Array) -> Confidence | None:
+        familiarity, calibration = self.model.familiarity, self.model.calibration
+        if familiarity is None or calibration is None:
+            return None
+        return calibration.confidence(familiarity.novelty(system.integrals.atoms.numbers, invariants))
+
+    def invariants(self, atoms: Atoms, charge: int | None = None) -> Array:
+        """What the last layer of the network knows of each atom [n_atoms, d]; no rotation changes it.
+
+        Args:
+            atoms: The structure, positions in Å.
+            charge: Total charge (e); see `check`.
+
+        Raises:
+            HampredError: What `check` refuses.
+        """
+        system = self._prepared(atoms, self.check(atoms, charge))
+        joined = HamiltonianGraph.batch([system.graph], self._net.decomposer.n_slots).to(self.device)
+        with torch.inference_mode():
+            *_, last = self._net.hidden_layers(joined)
+            return last.invariants().double().cpu().numpy()
+
+    def _prediction(
+        self, system: System, correction: BlockMatrix, confidence: Confidence | None
+    ) -> Prediction | CrystalPrediction:
         """H0 and ΔH together."""
         integrals, h0 = system.integrals, system.baseline
         if integrals.atoms.pbc.any():
@@ -223,6 +341,7 @@ class Predictor:
                 n_electrons=integrals.n_electrons,
                 level=self.level,
                 baseline_hamiltonian=h0,
+                confidence=confidence,
             )
         dense = h0.to_dense()
         return Prediction(
@@ -234,6 +353,8 @@ class Predictor:
             charge=integrals.charge,
             level=self.level,
             baseline_hamiltonian=dense,
+            confidence=confidence,
+            made_by=self.made_by,
         )
 
     def _prepared(self, atoms: Atoms, charge: int) -> System:
@@ -258,4 +379,4 @@ def load(path: Path | str, dtype: str = "float64", device: str = "cpu") -> Predi
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         raise HampredError(f"There is no device {device!r} on this machine: use cpu.") from error
-    return Predictor(load_model(path), PRECISIONS[dtype], device)
+    return Predictor(load_model(path), PRECISIONS[dtype], device, str(path))

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hampred.baseline import Baseline, baseline_from_state
 from hampred.basis import OrbitalBasis
+from hampred.confidence import Calibration, Familiarity
 from hampred.data.sample import LevelOfTheory
 from hampred.errors import HampredError
 from hampred.files import replacing
@@ -50,6 +51,8 @@ class Model:
         level: Level of theory of the labels.
         split: Keys of the samples it was trained, validated and may be tested on.
         provenance: How it was trained; plain JSON types.
+        familiarity: Which atoms it was trained on; None before `hampred.evaluation.confidence.calibrated`.
+        calibration: How large its errors are; None where there was no label to learn that from.
     """
 
     net: HamiltonianNet
@@ -57,6 +60,8 @@ class Model:
     level: LevelOfTheory
     split: Mapping[str, list[str]] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    familiarity: Familiarity | None = None
+    calibration: Calibration | None = None
 
     def header(self) -> dict[str, Any]:
         """Everything but the weights, as plain JSON types."""
@@ -70,6 +75,7 @@ class Model:
             "level": self.level.to_dict(),
             "split": {name: list(keys) for name, keys in self.split.items()},
             "provenance": dict(self.provenance),
+            "calibration": self.calibration.to_dict() if self.calibration else None,
         }
 
 
@@ -81,7 +87,8 @@ def save_model(path: Path, model: Model) -> None:
     """
     from safetensors.torch import save
 
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.net.weights().items()}
+    arrays = model.net.weights() | (model.familiarity.arrays() if model.familiarity else {})
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in arrays.items()}
     content = save(weights, metadata={HEADER_KEY: json.dumps(model.header())})
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(content)
@@ -176,4 +183,6 @@ def _build(header: dict[str, Any], weights: dict[str, Tensor], path: Path) -> Mo
             level=LevelOfTheory.from_dict(header["level"]),
             split=header["split"],
             provenance=header["provenance"],
+            familiarity=Familiarity.from_arrays(weights),
+            calibration=Calibration.from_dict(header["calibration"]) if header.get("calibration") else None,
         )

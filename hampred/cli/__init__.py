@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from hampred.cli import bands, check_basis, doctor, evaluate, generate, import_, info, predict, quickstart, scf, train
+from hampred.cli import (
+    bands,
+    check_basis,
+    doctor,
+    evaluate,
+    generate,
+    import_,
+    info,
+    predict,
+    quickstart,
+    scf,
+    select,
+    train,
+)
 from hampred.errors import FailedError, HampredError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -42,7 +55,7 @@ def options(
     """Electronic Hamiltonians and orbital energies from geometries, without an SCF."""
 
 
-for verb in (quickstart, generate, import_, train, predict, evaluate, bands, scf, info, check_basis, doctor):
+for verb in (quickstart, generate, import_, train, predict, evaluate, select, bands, scf, info, check_basis, doctor):
     verb.register(app)
 
 

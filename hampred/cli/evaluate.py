@@ -19,6 +19,9 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Store of labels.")],
     split: Annotated[str, typer.Option(help="train, validation, test, or all.")] = "test",
     rotations: Annotated[int, typer.Option(min=0, help="Random elements of O(3), every second improper.")] = 0,
+    properties: Annotated[
+        bool, typer.Option("--properties", help="Also energies, forces, quadrupoles and charges of molecules.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("evaluation"),
     seed: Annotated[int, typer.Option(min=0, help="Of the rotations.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -26,7 +29,7 @@ def evaluate(
     """Compare predictions with labels: table, evaluation.json and report.html."""
     from hampred.cli.output import print_json
 
-    result = evaluate_into(out, model, data, split, rotations, seed)
+    result = evaluate_into(out, model, data, split, rotations, seed, properties)
     if as_json:
         print_json(result.to_dict())
     else:
@@ -34,7 +37,9 @@ def evaluate(
         typer.echo(f"report: {out / 'report.html'}")
 
 
-def evaluate_into(out: Path, model: Path, data: Path, split: str, rotations: int, seed: int = 0) -> "Evaluation":
+def evaluate_into(
+    out: Path, model: Path, data: Path, split: str, rotations: int, seed: int = 0, properties: bool = False
+) -> "Evaluation":
     """Evaluates, and writes evaluation.json and report.html into a folder."""
     from hampred.cli.output import write_json
     from hampred.cli.progress import ProgressLine
@@ -52,7 +57,7 @@ def evaluate_into(out: Path, model: Path, data: Path, split: str, rotations: int
         choose(store, predictor.header["split"], split)
         require_writable(out)
         with ProgressLine() as line:
-            result = run(predictor, store, split, rotations, seed, line.show)
+            result = run(predictor, store, split, rotations, seed, properties, line.show)
     result.about = {"model": str(model), **result.about}
     metrics = find_metrics(model)
     result.learning = read_metrics(metrics) if metrics else {}
@@ -64,6 +69,7 @@ def evaluate_into(out: Path, model: Path, data: Path, split: str, rotations: int
 def print_evaluation(result: "Evaluation") -> None:
     """Prints the metrics of an evaluation, and its rotation test where there is one."""
     from hampred.cli.output import print_table
+    from hampred.evaluation.coverage import HEAD, coverage, coverage_rows
 
     rows = [
         (result.metrics[name], row["model"], row["baseline"], row["label_noise"])
@@ -71,10 +77,15 @@ def print_evaluation(result: "Evaluation") -> None:
     ]
     title = f"{len(result.molecules)} structures, {result.about['split']} split of {result.about['data']}"
     print_table(title, ("mean over structures", "model", f"baseline {result.about['baseline']}", "label noise"), rows)
+    if result.about.get("labels_with_forces") == 0:
+        typer.echo("the labels have no forces to compare with: set forces: true where they are generated")
     unit, size = result.unit
     baseline = result.baseline_errors.element_pairs(size)
     pairs = [(name, value, baseline.get(name)) for name, value in result.errors.element_pairs(size).items()]
     print_table("", ("H by element pair", f"model / {unit}", f"baseline / {unit}"), pairs)
+    covered = coverage_rows(coverage(result.molecules), result.metrics)
+    if covered:
+        print_table("", HEAD, covered)
     if result.rotations is not None:
         told = result.rotations.to_dict()
         title = f"{told['n_molecules']} structures × {told['n_rotations']} rotations, {told['n_improper']} improper"

@@ -7,23 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hampred.errors import HampredError
-
 if TYPE_CHECKING:
-    from ase import Atoms
+    pass
 
 SHOWN = 40
 """Structures in the table that is printed."""
+
+BOUND = "bound_gap_mae_meV"
+"""Key of the error of the gap that 90 % of the predictions stay below."""
 
 ZERO = "The zero of energy of a crystal has no meaning: H(R) is known up to μ S(R), and only differences count."
 
 
 class Format(StrEnum):
-    """Files that are written for each structure."""
+    """Kinds of files: `hampred.evaluation.prediction_formats.FORMATS`, which is slow to import."""
 
     NPZ = "npz"
+    H5 = "h5"
+    JSON = "json"
+    EXTXYZ = "extxyz"
     MOLDEN = "molden"
-    BOTH = "both"
+    CUBE = "cube"
+    HTML = "html"
 
 
 class Precision(StrEnum):
@@ -45,7 +50,13 @@ def predict(
     charge: Annotated[
         int | None, typer.Option(help="Total charge of each structure, e; by default what its file says, else 0.")
     ] = None,
-    format_: Annotated[Format, typer.Option("--format", help="Files to write for each structure.")] = Format.NPZ,
+    formats: Annotated[
+        list[Format] | None,
+        typer.Option("--format", help="Kind of files to write; repeatable.", show_default="npz"),
+    ] = None,
+    energy: Annotated[bool, typer.Option("--energy", help="Total energy too: a Fock build for each molecule.")] = False,
+    forces: Annotated[bool, typer.Option("--forces", help="Energy and forces too: a gradient besides.")] = False,
+    spacing: Annotated[float, typer.Option(min=0.01, help="Of the points of cube files, Å.")] = 0.2,
     precision: Annotated[Precision, typer.Option(help="Of the network.")] = Precision.FLOAT64,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -53,26 +64,28 @@ def predict(
     from hampred.cli.output import print_json, write_json
     from hampred.cli.progress import ProgressLine
     from hampred.files import require_writable
+    from hampred.interop.structures import read_named
 
-    named = _read(structures)
+    named = read_named(structures, taken=("summary",))  # whose JSON file would be that of the run
     import hampred.inference as inference
-    from hampred.evaluation.prediction_files import FORMATS, write_prediction
-    from hampred.large import predict_stream, require_affordable
+    from hampred.evaluation.prediction_files import PredictionFiles, kind_of
+    from hampred.large import is_large, predict_stream, require_affordable
 
     predictor = inference.load(model, dtype=precision.value)
     crystals = predictor.level.crystal is not None
     for name, atoms in named.items():
         predictor.check(atoms, charge, name)
         require_affordable(predictor, atoms, name)
-    if crystals and format_ is not Format.NPZ:
-        raise HampredError(f"--format {format_.value}: molden files hold molecules only; crystals have --format npz.")
+    files = PredictionFiles(out, [*dict.fromkeys(f.value for f in formats or [Format.NPZ])], energy, forces, spacing)
+    kinds = {name: kind_of(atoms, is_large(predictor, atoms)) for name, atoms in named.items()}
+    files.check(named, kinds, predictor.basis)
     require_writable(out)
-    formats = FORMATS if format_ is Format.BOTH else (format_.value,)
     results = []
     with ProgressLine() as line:
         for name, prediction in zip(named, predict_stream(predictor, named.values(), charge)):
-            results.append(write_prediction(out, name, prediction, formats))
+            results.append(files.write(name, prediction))
             line.show("predicting", len(results), len(named))
+    files.finish()
     summary = {
         "model": str(model),
         "level": predictor.level.to_dict(),
@@ -98,6 +111,9 @@ def _print(results: Sequence[dict[str, Any]], crystals: bool, out: Path) -> None
         columns = ("name", "formula", "homo_eV", "lumo_eV", "gap_eV", "dipole_D")
         head = ("structure", "formula", "HOMO / eV", "LUMO / eV", "gap / eV", "dipole / D")
         rows = [[result[column] for column in columns] for result in results[:SHOWN]]
+        if any(BOUND in result for result in results):
+            head = (*head, "error of the gap (90 %) / eV")
+            rows = [[*row, _bound(result)] for row, result in zip(rows, results)]
     print_table("", head, rows)
     if crystals:
         typer.echo(ZERO)
@@ -106,7 +122,12 @@ def _print(results: Sequence[dict[str, Any]], crystals: bool, out: Path) -> None
             typer.echo(f"note: {result['name']}: {text}", err=True)
     more = f"… and {len(results) - SHOWN} more, all of them in summary.json\n" if len(results) > SHOWN else ""
     count = "1 structure" if len(results) == 1 else f"{len(results)} structures"
-    typer.echo(f"{more}{count}: matrices and summary.json in {out}")
+    typer.echo(f"{more}{count}: files and summary.json in {out}")
+
+
+def _bound(result: dict[str, Any]) -> str:
+    """Bound of the error of the gap."""
+    return f"± {result[BOUND] / 1e3:.2g}" if BOUND in result else "–"
 
 
 def _crystal_row(result: dict[str, Any]) -> list[str | float | None]:
@@ -115,21 +136,3 @@ def _crystal_row(result: dict[str, Any]) -> list[str | float | None]:
     size = "×".join(map(str, mesh)) if mesh else "–"
     gap = "metal" if result["is_metal"] else result["gap_eV"]
     return [result["name"], result["formula"], size, gap, result["direct_gap_eV"], zero and zero["energy_Eh"]]
-
-
-def _read(paths: Sequence[Path]) -> "dict[str, Atoms]":
-    """All structures of all files under names that are unique, read before anything is computed."""
-    from hampred.interop.structures import read_structures
-
-    named: dict[str, Atoms] = {}
-    for path in paths:
-        images = read_structures(path)
-        width = len(str(len(images)))
-        for k, atoms in enumerate(images):
-            stem = path.stem if len(images) == 1 else f"{path.stem}-{k + 1:0{width}d}"
-            name, copy = stem, 1
-            while name in named:
-                copy += 1
-                name = f"{stem}.{copy}"
-            named[name] = atoms
-    return named

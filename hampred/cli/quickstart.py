@@ -11,6 +11,7 @@ from hampred.cli.evaluate import evaluate_into, print_evaluation
 from hampred.cli.generate import show_progress
 from hampred.cli.output import print_json, resumable
 from hampred.cli.progress import ProgressLine, duration
+from hampred.cli.train import train_and_calibrate
 
 if TYPE_CHECKING:
     from hampred.config import TrainConfig
@@ -76,8 +77,7 @@ def _training(labels: Path, n_labels: int, overrides: list[str]) -> "TrainConfig
 
 
 def _train(settings: "TrainConfig", out: Path) -> Path:
-    from hampred.training.run import train
 
     typer.echo(f"2/3 training: O(3)-equivariant network on ΔH = H − H0 → {out}", err=True)
     with ProgressLine() as line:
-        return train(settings, out, line.show)
+        return train_and_calibrate(settings, out, line)

@@ -36,7 +36,7 @@ def train(
         from hampred.training import run
 
         with resumable(folder), ProgressLine() as line:
-            model = run.train(settings, folder, line.show)
+            model = train_and_calibrate(settings, folder, line)
         if not run.is_first_process():
             return
         told = {"model": str(model), **_last_validation(folder / "metrics.csv")}
@@ -44,6 +44,17 @@ def train(
         typer.echo(json.dumps(told))
     else:
         typer.echo("\n".join(f"{key:24} {value}" for key, value in told.items()))
+
+
+def train_and_calibrate(settings: "TrainConfig", out: Path, line: ProgressLine) -> Path:
+    """Trains into a folder, and lets the model learn how large its errors are; both go on where they were stopped."""
+    from hampred.evaluation.confidence import calibrate
+    from hampred.training.run import is_first_process, train
+
+    model = train(settings, out, line.show)
+    if is_first_process():
+        calibrate(model, settings.data, line.show)
+    return model
 
 
 def _settings(config: str, overrides: list[str], out: Path | None) -> "tuple[TrainConfig, Path]":

@@ -70,18 +70,19 @@ def fermi_occupations(energies: Array, n_electrons: float, temperature: float) -
     return 2 * expit((fermi_level(energies, n_electrons, temperature) - energies) / temperature)
 
 
-def density_matrix(coefficients: Array, n_occupied: int) -> Array:
-    """Density matrix of a closed shell, D = 2 Σ_i c_i c_iᵀ over the occupied orbitals.
+def density_matrix(coefficients: Array, occupations: Array) -> Array:
+    """Density matrix D = Σ_i n_i c_i c_iᵀ.
 
     Args:
-        coefficients: Orbitals as columns, lowest energy first [n, m].
-        n_occupied: Doubly occupied orbitals.
+        coefficients: Orbitals as columns [n, m].
+        occupations: Electrons n_i in each of them [m].
 
     Returns:
         D [n, n], with tr(D S) = number of electrons.
     """
-    occupied = coefficients[:, :n_occupied]
-    return 2.0 * occupied @ occupied.T
+    filled = occupations > 0
+    occupied = coefficients[:, filled]
+    return (occupied * occupations[filled]) @ occupied.T
 
 
 def frontier(energies: Array, n_occupied: int) -> tuple[float, float, float]:

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from hampred.basis import BasisLayout
-from hampred.electronic import eigen, orbitals, properties
+from hampred.electronic import eigen, orbitals
+from hampred.electronic.properties import PROPERTIES
+from hampred.electronic.properties.potential import electrostatic_potential
+from hampred.electronic.properties.property import PropertyValues
 from hampred.interop.pyscf import build_mole
 
 Array = NDArray[np.float64]
@@ -16,7 +20,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class ElectronicState:
-    """A closed shell of doubly occupied orbitals.
+    """A closed shell of doubly occupied orbitals, or of levels that a temperature fills.
 
     Attributes:
         atoms: The molecule, positions in Å.
@@ -25,6 +29,8 @@ class ElectronicState:
         overlap: S [n, n].
         n_occupied: Doubly occupied orbitals.
         charge: Total charge (e).
+        temperature: k_B T of the electrons, Hartree: at 0 the lowest orbitals are full (Aufbau), above it occupations
+            and all that depends on the density follow Fermi and Dirac.
     """
 
     atoms: Atoms
@@ -33,6 +39,7 @@ class ElectronicState:
     overlap: Array
     n_occupied: int
     charge: int = 0
+    temperature: float = 0.0
 
     @cached_property
     def _solution(self) -> tuple[Array, Array]:
@@ -48,10 +55,13 @@ class ElectronicState:
         """Orbitals as columns [n, m], orthonormal in S."""
         return self._solution[1]
 
-    @property
+    @cached_property
     def occupations(self) -> Array:
-        """2 or 0 for each orbital [m]."""
-        return orbitals.occupations(len(self.orbital_energies), self.n_occupied)
+        """Electrons in each orbital [m]: 2 or 0, or between them above a temperature of 0."""
+        energies = self.orbital_energies
+        if self.temperature:
+            return orbitals.fermi_occupations(energies, 2 * self.n_occupied, self.temperature)
+        return orbitals.occupations(len(energies), self.n_occupied)
 
     @property
     def homo(self) -> float:
@@ -71,12 +81,26 @@ class ElectronicState:
     @cached_property
     def density_matrix(self) -> Array:
         """D [n, n] with tr(D S) = number of electrons."""
-        return orbitals.density_matrix(self.orbital_coefficients, self.n_occupied)
+        return orbitals.density_matrix(self.orbital_coefficients, self.occupations)
 
     @cached_property
+    def mole(self) -> Any:
+        """The molecule as PySCF's Mole, for integrals."""
+        return build_mole(self.atoms, self.layout.basis.name, self.charge)
+
+    @cached_property
+    def properties(self) -> PropertyValues:
+        """Name → value of everything in `hampred.electronic.properties.PROPERTIES`, each computed at first access."""
+        return PropertyValues(self, PROPERTIES)
+
+    @property
     def dipole(self) -> Array:
         """Dipole moment [3] about the origin of the coordinates, atomic units (e·a0)."""
-        return properties.dipole(build_mole(self.atoms, self.layout.basis.name, self.charge), self.density_matrix)
+        return self.properties["dipole"]
+
+    def electrostatic_potential(self, points: Array) -> Array:
+        """Potential of nuclei and electrons at some points [n, 3] in Å: [n] in Hartree/e."""
+        return electrostatic_potential(self, points)
 
     def rotated(self, rotation: Array) -> "ElectronicState":
         """The state of the molecule whose positions r became Q r: H and S become D H Dᵀ and D S Dᵀ.

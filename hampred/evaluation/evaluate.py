@@ -3,17 +3,22 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from hampred.confidence import Confidence
+from hampred.data.sample import HamiltonianSample
 from hampred.data.store import Store
 from hampred.electronic.crystal import CrystalState
+from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
 from hampred.evaluation.band_comparison import BandComparison, band_comparison
+from hampred.evaluation.coverage import coverage
 from hampred.evaluation.equivariance import RotationTest, rotation_test
+from hampred.evaluation.property_errors import FORCE_METRICS, PROPERTY_METRICS, property_errors
 from hampred.evaluation.spectrum import ErrorMap, finite, shell_names
 from hampred.evaluation.states import State, baseline_state, blocks, compare_states, label_state, levels, metrics_of
 from hampred.units import MICRO_HARTREE, MILLI_EV
@@ -45,12 +50,14 @@ class MoleculeResult:
         name: Molecule, as its provenance names it, or its formula.
         metrics: Metric → the model's error.
         baseline: Metric → the baseline's error; empty where the baseline is ``none``.
+        confidence: What the prediction said of its own errors; None of a model that was not calibrated.
     """
 
     key: str
     name: str
     metrics: Mapping[str, float]
     baseline: Mapping[str, float]
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +134,20 @@ class Evaluation:
             f"H_mae_{unit}_by_element_pair": self.errors.element_pairs(size),
             f"baseline_H_mae_{unit}_by_element_pair": self.baseline_errors.element_pairs(size),
             "rotations": self.rotations.to_dict() if self.rotations else None,
+            "coverage": coverage(self.molecules),
             "molecules": [
-                {"key": m.key, "name": m.name, **finite(m.metrics), "baseline": finite(m.baseline)}
+                {"key": m.key, "name": m.name, **finite(m.metrics), "baseline": finite(m.baseline), **_sure(m)}
                 for m in self.molecules
             ],
         }
+
+
+def _sure(molecule: MoleculeResult) -> dict[str, Any]:
+    """Warning level and bounds of one sample."""
+    known = molecule.confidence
+    if known is None:
+        return {}
+    return {"novelty": float(known.novelty.mean()), "warning": known.warning, "bounds": dict(known.bounds)}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -170,6 +186,7 @@ def evaluate(
     split: str = "test",
     n_rotations: int = 0,
     seed: int = 0,
+    properties: bool = False,
     report: Report = lambda label, done, total: None,
 ) -> Evaluation:
     """Compares the predictions of a model with labels.
@@ -180,16 +197,22 @@ def evaluate(
         split: Part of the model's split, or ``all``.
         n_rotations: Random elements of O(3) under which up to `MAX_ROTATED` of the molecules are predicted again.
         seed: Of the rotations and of the part of the matrix elements that plots show.
+        properties: Also compare energies, forces, quadrupoles and charges of molecules, which takes a Fock build of
+            PySCF for each prediction and each H0.
         report: Told what is being done, how much is done, and of how much.
 
     Raises:
-        HampredError: Basis, level or split do not fit, or a label is an open shell.
+        HampredError: Basis, level or split do not fit, a label is an open shell, or properties of crystals.
     """
     _require_fit(predictor, store)
+    if properties and store.level.crystal is not None:
+        raise HampredError(f"{store.path} holds crystals, and --properties is for molecules: leave it out.")
     chosen = choose(store, predictor.header["split"], split)
-    result = Evaluation(_about(predictor, store, split), metrics_of(store.level.crystal is not None))
+    metrics = {**metrics_of(store.level.crystal is not None), **(PROPERTY_METRICS if properties else {})}
+    result = Evaluation(_about(predictor, store, split), metrics)
     result.label_noise = store.header.get("label_noise_Eh")
-    collector = _Collector(result, predictor.baseline_name != "none", np.random.default_rng(seed), len(chosen))
+    with_baseline = predictor.baseline_name != "none"
+    collector = _Collector(result, with_baseline, np.random.default_rng(seed), len(chosen), properties)
     names, keys = store.molecules, store.keys
     rotated = set(np.linspace(0, len(chosen) - 1, min(len(chosen), MAX_ROTATED)).astype(int)) if n_rotations else set()
     kept: list[tuple[State, State]] = []
@@ -201,7 +224,7 @@ def evaluate(
         levels(prediction)
         result.seconds += (time.perf_counter() - tick) / len(chosen)
         label = label_state(sample)
-        collector.add(keys[index], names[index], prediction, label)
+        collector.add(keys[index], names[index], prediction, label, sample)
         if k in rotated:
             kept.append((label, prediction))
         report("evaluating", k + 1, len(chosen))
@@ -211,6 +234,8 @@ def evaluate(
         result.rotations = rotation_test(
             predictor, labels, predictions, n_rotations, seed, lambda done: report("rotating", done, total)
         )
+    if properties:
+        _tell_forces(result)
     result.about["wall_s"] = round(time.perf_counter() - start, 2)
     return result
 
@@ -222,6 +247,14 @@ def _require_fit(predictor: "Predictor", store: Store) -> None:
         raise HampredError(f"The model predicts {known}, and {store.path} holds {held}: give a store of {known}.")
     predictor.basis.require_compatible(store.basis, "the model", str(store.path))
     predictor.level.require_equal(store.level)
+
+
+def _tell_forces(result: Evaluation) -> None:
+    """Counts the labels that have forces; metrics that no molecule has are left out of the tables."""
+    with_forces = sum(FORCE_METRICS.keys() <= molecule.metrics.keys() for molecule in result.molecules)
+    result.about["labels_with_forces"] = with_forces
+    if not with_forces:
+        result.metrics = {name: told for name, told in result.metrics.items() if name not in FORCE_METRICS}
 
 
 def _about(predictor: "Predictor", store: Store, split: str) -> dict[str, Any]:
@@ -238,15 +271,24 @@ def _about(predictor: "Predictor", store: Store, split: str) -> dict[str, Any]:
 class _Collector:
     """Adds molecules one by one to an evaluation, keeping what plots need and no more."""
 
-    def __init__(self, result: Evaluation, with_baseline: bool, generator: np.random.Generator, count: int) -> None:
+    def __init__(
+        self, result: Evaluation, with_baseline: bool, generator: np.random.Generator, count: int, properties: bool
+    ) -> None:
         self.result, self.with_baseline, self.generator = result, with_baseline, generator
+        self.properties = properties
         self.share = max(MAX_POINTS * 5 // count, 20)  # elements that one molecule gives to the plots
 
-    def add(self, key: str, name: str, prediction: State, label: State) -> None:
+    def add(self, key: str, name: str, prediction: State, label: State, sample: HamiltonianSample) -> None:
         """Adds a molecule or crystal."""
         result, base = self.result, baseline_state(prediction, label)
-        baseline = compare_states(base, label) if self.with_baseline else {}
-        result.molecules.append(MoleculeResult(key, name, compare_states(prediction, label), baseline))
+        states = [prediction, base] if self.with_baseline else [prediction]
+        found = [compare_states(state, label) for state in states]
+        if self.properties:
+            assert isinstance(label, ElectronicState)
+            more = property_errors(cast(list[ElectronicState], states), label, sample)
+            found = [{**metrics, **others} for metrics, others in zip(found, more)]
+        errors = found[0], found[1] if self.with_baseline else {}
+        result.molecules.append(MoleculeResult(key, name, *errors, getattr(prediction, "confidence", None)))
         h, found, h0 = (blocks(state, label) for state in (label, prediction, base))
         result.errors.add(found.minus(h))
         result.baseline_errors.add(h0.minus(h))

@@ -1,22 +1,38 @@
-"""What `hampred predict` writes of a structure, and what it tells of it in one line."""
+"""What `hampred predict` writes of each structure, and what it tells of it in one line."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
+from hampred.basis import OrbitalBasis
+from hampred.confidence import Confidence
 from hampred.electronic.crystal import CrystalState
 from hampred.electronic.eigen import DEPENDENCE, NearDependentBasis
 from hampred.electronic.sparse_state import SparseState
 from hampred.electronic.state import ElectronicState
+from hampred.errors import HampredError
 from hampred.evaluation.band_sampling import choose_mesh
-from hampred.files import replacing
+from hampred.evaluation.prediction_formats import (
+    CRYSTAL,
+    EXTXYZ,
+    FORMATS,
+    LARGE,
+    MOLECULE,
+    Contents,
+    State,
+    frame,
+    require_formats,
+    require_moderate_cubes,
+    require_shells,
+    write_extxyz,
+)
 from hampred.interop.block_file import BlockFile
 from hampred.units import DEBYE, HARTREE
-
-FORMATS = ("npz", "molden")
 
 FRONTIER = 10
 """Orbitals on each side of the gap that are written of a large molecule."""
@@ -25,47 +41,144 @@ MOST_ORBITALS = 4000
 """Orbitals of a cell beyond which no gap is sought, which is minutes for each k-point."""
 
 
-def write_prediction(
-    out: Path, name: str, state: ElectronicState | SparseState | CrystalState, formats: Sequence[str] = FORMATS[:1]
-) -> dict[str, Any]:
-    """Writes the files of one structure.
+@dataclass(frozen=True)
+class PredictionFiles:
+    """Files of one run.
 
-    Args:
+    Attributes:
         out: Folder.
-        name: Of the files, without their ending.
-        state: A molecule, a large one with sparse matrices, or a crystal.
-        formats: Of `FORMATS`; crystals and large molecules have npz only.
-
-    Returns:
-        Names of the files and what the user asks first, as plain JSON types; units in the keys.
-
-    Raises:
-        HampredError: They cannot be written, or S is not positive definite.
-        FailedError: The gap of a large molecule was not found.
+        formats: Of `FORMATS`.
+        energy: Whether the total energy is wanted too: a Fock build for each molecule.
+        forces: Whether forces and energy are wanted: a gradient besides.
+        spacing: Of the points of cube files, Å.
     """
-    about = {
-        "name": name,
-        "formula": state.atoms.get_chemical_formula(),
-        "n_atoms": len(state.atoms),
-        "n_orbitals": state.layout.n_orbitals,
-    }
-    if isinstance(state, CrystalState):
-        return {**about, **_crystal(out, name, state)}
-    about["charge"] = state.charge
-    if isinstance(state, SparseState):
-        return {**about, **_large_molecule(out, name, state, formats)}
-    return {**about, **_molecule(out, name, state, formats)}
+
+    out: Path
+    formats: Sequence[str] = ("npz",)
+    energy: bool = False
+    forces: bool = False
+    spacing: float = 0.2
+    _frames: list[Atoms] = field(default_factory=list, init=False)
+
+    def check(self, structures: Mapping[str, Atoms], kinds: Mapping[str, str], basis: OrbitalBasis) -> None:
+        """Refuses, before anything is computed, what cannot be written.
+
+        Args:
+            structures: By name.
+            kinds: Of the structures, by name; of `hampred.evaluation.prediction_formats.KINDS`.
+            basis: Orbitals of the model.
+
+        Raises:
+            HampredError: A format or property that a structure does not have, or files that would be too large.
+        """
+        for name, kind in kinds.items():
+            require_formats(self.formats, kind, name)
+            if (self.energy or self.forces) and kind != MOLECULE:
+                raise HampredError(
+                    f"{name} is a {kind}, and molecules only have --energy and --forces: leave them out."
+                )
+        if "molden" in self.formats:
+            require_shells(structures, basis)
+        if "cube" in self.formats:
+            require_moderate_cubes(structures, basis, self.spacing)
+
+    def write(self, name: str, state: State) -> dict[str, Any]:
+        """Writes the files of one structure.
+
+        Args:
+            name: Of the files, without their ending.
+            state: A molecule, a large one with sparse matrices, or a crystal.
+
+        Returns:
+            Names of the files and what the user asks first, as plain JSON types; units in the keys.
+
+        Raises:
+            HampredError: They cannot be written, or S is not positive definite.
+            FailedError: The gap of a large molecule was not found.
+        """
+        told: dict[str, Any] = {
+            "name": name,
+            "formula": state.atoms.get_chemical_formula(),
+            "n_atoms": len(state.atoms),
+            "n_orbitals": state.layout.n_orbitals,
+        }
+        if isinstance(state, CrystalState):
+            found, arrays = _crystal(state)
+        elif isinstance(state, SparseState):
+            found, arrays = _large_molecule(state)
+        else:
+            found, arrays = self._molecule(state)
+        confidence = getattr(state, "confidence", None)
+        if confidence is not None:
+            found = {**found, **_sure(confidence), "notes": [*found["notes"], *confidence.notes(state.atoms)]}
+            arrays["novelty"] = confidence.novelty
+        contents = Contents(name, state, told | found, arrays, self.spacing)
+        files: list[str] = []
+        for wanted in self.formats:
+            write = FORMATS[wanted].write
+            files += [EXTXYZ] if write is None else write(self.out, contents)
+        if EXTXYZ in files:
+            self._frames.append(frame(contents))
+        return {**told, "files": files, **found}
+
+    def finish(self) -> None:
+        """Writes the file that holds all structures, where it is wanted.
+
+        Raises:
+            HampredError: It cannot be written.
+        """
+        if self._frames:
+            write_extxyz(self.out / EXTXYZ, self._frames)
+
+    def _molecule(self, state: ElectronicState) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is told of a molecule, and its arrays: dense matrices and all orbitals."""
+        lost = state.layout.n_orbitals - len(state.orbital_energies)
+        notes = [f"{lost} orbitals with an overlap eigenvalue below {DEPENDENCE} were projected out"] if lost else []
+        energies = {"homo_eV": state.homo, "lumo_eV": state.lumo, "gap_eV": state.gap}
+        told = {
+            "charge": state.charge,
+            **{key: HARTREE * value if np.isfinite(value) else None for key, value in energies.items()},
+            "dipole_D": DEBYE * float(np.linalg.norm(state.dipole)),
+        }
+        arrays = {
+            "numbers": state.atoms.numbers,
+            "positions_A": state.atoms.positions,
+            "charge": state.charge,
+            "hamiltonian": state.hamiltonian,
+            "overlap": state.overlap,
+            "orbital_energies_Eh": state.orbital_energies,
+            "orbital_coefficients": state.orbital_coefficients,
+            "occupations": state.occupations,
+            "density_matrix": state.density_matrix,
+            "dipole_ea0": state.dipole,
+            "mulliken_charges_e": state.properties["mulliken_charges"],
+        }
+        if self.energy or self.forces:
+            told["energy_Eh"] = arrays["energy_Eh"] = state.energy
+        if self.forces:
+            arrays["forces_Eh_A"] = state.forces
+        return {**told, "notes": notes}, arrays
 
 
-def _crystal(out: Path, name: str, state: CrystalState) -> dict[str, Any]:
-    """H(R) and S(R), and the gap on a Γ-centred mesh."""
-    found = _gap(state)
-    BlockFile(state.atoms, state.hamiltonian, state.overlap, state.n_electrons).write(out / f"{name}.npz")
-    return {"n_electrons": float(state.n_electrons), "files": [f"{name}.npz"], **found}
+def _sure(confidence: Confidence) -> dict[str, Any]:
+    """How sure a prediction is, as plain JSON types."""
+    bounds = {f"bound_{name}": value for name, value in confidence.bounds.items()}
+    return {"novelty": float(confidence.novelty.mean()), "warning": confidence.warning, **bounds}
+
+
+def kind_of(atoms: Atoms, is_large: bool) -> str:
+    """Kind of a structure, of `hampred.evaluation.prediction_formats.KINDS`."""
+    return CRYSTAL if atoms.pbc.any() else LARGE if is_large else MOLECULE
+
+
+def _crystal(state: CrystalState) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is told of a crystal, and H(R) and S(R)."""
+    file = BlockFile(state.atoms, state.hamiltonian, state.overlap, state.n_electrons)
+    return {"n_electrons": float(state.n_electrons), **_gap(state)}, file.arrays()
 
 
 def _gap(state: CrystalState) -> dict[str, Any]:
-    """Gap and zero of energy of a crystal; None where it has none, or was too large to look."""
+    """Gap on a Γ-centred mesh and zero of energy; None where it has none, or was too large to look."""
     n = state.layout.n_orbitals
     told: dict[str, Any] = dict.fromkeys(("kpoint_mesh", "is_metal", "gap_eV", "direct_gap_eV", "energy_zero"))
     if n > MOST_ORBITALS:
@@ -84,49 +197,8 @@ def _gap(state: CrystalState) -> dict[str, Any]:
     return {**told, "energy_zero": {"name": "VBM", "energy_Eh": vbm}}
 
 
-def _molecule(out: Path, name: str, state: ElectronicState, formats: Sequence[str]) -> dict[str, Any]:
-    """Dense matrices and all orbitals."""
-    if "npz" in formats:
-        _save(out / f"{name}.npz", _arrays(state))
-    if "molden" in formats:
-        with replacing(out / f"{name}.molden") as temporary:
-            _molden(temporary, state)
-    lost = state.layout.n_orbitals - len(state.orbital_energies)
-    notes = [f"{lost} orbitals with an overlap eigenvalue below {DEPENDENCE} were projected out"] if lost else []
-    energies = {"homo_eV": state.homo, "lumo_eV": state.lumo, "gap_eV": state.gap}
-    return {
-        "files": [f"{name}.{ending}" for ending in formats],
-        **{key: HARTREE * value if np.isfinite(value) else None for key, value in energies.items()},
-        "dipole_D": DEBYE * float(np.linalg.norm(state.dipole)),
-        "notes": notes,
-    }
-
-
-def _arrays(state: ElectronicState) -> dict[str, Any]:
-    """What an npz file of a molecule holds; matrices in PySCF's AO order."""
-    return {
-        "numbers": state.atoms.numbers,
-        "positions_A": state.atoms.positions,
-        "charge": state.charge,
-        "hamiltonian": state.hamiltonian,
-        "overlap": state.overlap,
-        "orbital_energies_Eh": state.orbital_energies,
-        "orbital_coefficients": state.orbital_coefficients,
-        "occupations": state.occupations,
-        "density_matrix": state.density_matrix,
-    }
-
-
-def _molden(path: Path, state: ElectronicState) -> None:
-    from hampred.interop.molden import write_molden
-    from hampred.interop.pyscf import build_mole
-
-    mole = build_mole(state.atoms, state.layout.basis.name, state.charge)
-    write_molden(path, mole, state.orbital_energies, state.orbital_coefficients, state.occupations)
-
-
-def _large_molecule(out: Path, name: str, state: SparseState, formats: Sequence[str]) -> dict[str, Any]:
-    """Sparse matrices (CSR) and the orbitals around the gap."""
+def _large_molecule(state: SparseState) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is told of a large molecule, and sparse matrices (CSR) and the orbitals around its gap."""
     frontier = state.frontier(FRONTIER)
     arrays = {
         "numbers": state.atoms.numbers,
@@ -139,18 +211,12 @@ def _large_molecule(out: Path, name: str, state: SparseState, formats: Sequence[
     }
     for matrix, of in ((state.hamiltonian, "hamiltonian"), (state.overlap, "overlap")):
         arrays |= {f"{of}_{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
-    _save(out / f"{name}.npz", arrays)
-    notes = [f"large: sparse matrices (CSR) and the {2 * FRONTIER} orbitals around the gap"]
-    return {
-        "files": [f"{name}.npz"],
+    told = {
+        "charge": state.charge,
         "homo_eV": HARTREE * frontier.homo,
         "lumo_eV": HARTREE * frontier.lumo,
         "gap_eV": HARTREE * frontier.gap,
         "dipole_D": None,
-        "notes": notes + ["no molden file, which needs all orbitals"] * ("molden" in formats),
+        "notes": [f"large: sparse matrices (CSR) and the {2 * FRONTIER} orbitals around the gap"],
     }
-
-
-def _save(path: Path, arrays: dict[str, Any]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+    return told, arrays

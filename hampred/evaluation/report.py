@@ -4,8 +4,8 @@ from pathlib import Path
 
 from hampred.evaluation.evaluate import Evaluation
 from hampred.evaluation.sections import SECTIONS
-from hampred.evaluation.sections.html import page
 from hampred.files import replacing
+from hampred.pages.html import page
 
 
 def render(evaluation: Evaluation) -> str:

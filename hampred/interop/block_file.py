@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -35,10 +36,8 @@ class BlockFile:
     overlap: BlockMatrix
     n_electrons: float
 
-    def write(self, path: Path) -> None:
-        """Writes the file.
-
-        Arrays, in PySCF's AO order:
+    def arrays(self) -> dict[str, Any]:
+        """Everything in the file by name, in PySCF's AO order.
 
         ``layout``, ``basis``: text; name of this layout, and shells of each element as JSON.
         ``numbers`` [n_atoms], ``positions_A`` [n_atoms, 3], ``cell_A`` (rows) [3, 3], ``pbc`` [3], ``n_electrons``.
@@ -52,9 +51,6 @@ class BlockFile:
         row-major [orbitals of i, orbitals of j].
 
         M(k) = Σ_R e^{2πi k·R} M(R), k in units of the reciprocal vectors.
-
-        Raises:
-            HampredError: The path cannot be written.
         """
         layout = self.hamiltonian.layout
         arrays = {
@@ -70,8 +66,16 @@ class BlockFile:
         for name, matrix in (("hamiltonian", self.hamiltonian), ("overlap", self.overlap)):
             arrays |= {f"{name}_pairs": matrix.pairs, f"{name}_cell_shifts": matrix.cell_shifts}
             arrays |= {f"{name}_offsets": matrix.starts, f"{name}_values": matrix.values}
+        return arrays
+
+    def write(self, path: Path) -> None:
+        """Writes the file; see `arrays`.
+
+        Raises:
+            HampredError: The path cannot be written.
+        """
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **self.arrays())
 
     @classmethod
     def read(cls, path: Path) -> "BlockFile":

@@ -84,6 +84,24 @@ def dipole_integrals(mole: Any) -> Array:
         return mole.intor_symmetric("int1e_r", comp=3)
 
 
+def second_moment_integrals(mole: Any, origin: Array) -> Array:
+    """⟨φ_i| r rᵀ |φ_j⟩ [3, 3, n_orbitals, n_orbitals] in Bohr², about an origin [3] in Bohr."""
+    with mole.with_common_orig(tuple(origin)):
+        return mole.intor_symmetric("int1e_rr", comp=9).reshape(3, 3, mole.nao, mole.nao)
+
+
+def angular_integrals(mole: Any, origin: Array) -> Array:
+    """⟨φ_i| r × ∇ |φ_j⟩ [3, n_orbitals, n_orbitals], antisymmetric, about an origin [3] in Bohr."""
+    with mole.with_common_orig(tuple(origin)):
+        return mole.intor("int1e_cg_irxp", comp=3)
+
+
+def charge_centre(mole: Any) -> Array:
+    """Centre of nuclear charge [3], Bohr; electrons that core potentials replace are left out."""
+    charges = mole.atom_charges()
+    return charges @ mole.atom_coords() / charges.sum()
+
+
 def unsolved_field(mole: Any, level: Any) -> Any:
     """PySCF's RKS object of a level of theory, not yet run.
 

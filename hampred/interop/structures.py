@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,30 @@ def read_structures(path: Path | str) -> list[Atoms]:
     for index, atoms in enumerate(images):
         check_structure(atoms, f"{path}, structure {index + 1}" if len(images) > 1 else str(path))
     return images
+
+
+def read_named(paths: Sequence[Path], taken: Collection[str] = ()) -> dict[str, Atoms]:
+    """All structures of all files, as `read_structures`, under names that are unique: of the file, with a number.
+
+    Args:
+        paths: Files.
+        taken: Names that none may have.
+
+    Raises:
+        HampredError: As `read_structures`.
+    """
+    named: dict[str, Atoms] = {}
+    for path in paths:
+        images = read_structures(path)
+        width = len(str(len(images)))
+        for k, atoms in enumerate(images):
+            stem = path.stem if len(images) == 1 else f"{path.stem}-{k + 1:0{width}d}"
+            name, copy = stem, 1
+            while name in named or name in taken:
+                copy += 1
+                name = f"{stem}.{copy}"
+            named[name] = atoms
+    return named
 
 
 def read_charge(atoms: Atoms, name: str = "The structure") -> int:

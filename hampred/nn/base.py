@@ -53,6 +53,26 @@ class BlockCoefficients(NamedTuple):
     offsite: Tensor
 
 
+class Hidden(NamedTuple):
+    """Features of the atoms in one layer.
+
+    Attributes:
+        irreps: How they transform.
+        features: [n_atoms, irreps.dim], as e3nn lays them out.
+    """
+
+    irreps: o3.Irreps
+    features: Tensor
+
+    def invariants(self) -> Tensor:
+        """What O(3) leaves unchanged: scalars as they are, of all others the norm [n_atoms, irreps.num_irreps]."""
+        parts = []
+        for (mul, ir), place in zip(self.irreps, self.irreps.slices()):
+            part = self.features[:, place]
+            parts.append(part if ir == o3.Irrep("0e") else part.unflatten(1, (mul, ir.dim)).norm(dim=-1))
+        return torch.cat(parts, dim=1)
+
+
 class BlockScaling(nn.Module):
     """Mean (scalars) and width of every irrep, for each element or pair of elements, from the training labels."""
 
@@ -130,12 +150,12 @@ class HamiltonianNet(nn.Module, ABC):
         self.offsite_inputs = nn.ModuleList(BlockScaling(self.decomposer, onsite=False) for _ in self.inputs)
 
     @abstractmethod
-    def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[tuple[o3.Irreps, Tensor]]:
-        """Features of the atoms after each layer: their irreps, and [n_atoms, dimension]."""
+    def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[Hidden]:
+        """Features of the atoms after each layer."""
 
     @abstractmethod
-    def raw_coefficients(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
-        """Coefficients of each of the `forms`, of order one: before the scaling."""
+    def raw_coefficients(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Hidden]:
+        """Coefficients of each of the `forms`, of order one (before the scaling), and the last layer behind them."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -192,13 +212,22 @@ class HamiltonianNet(nn.Module, ABC):
 
     def forward(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
         """Coefficients of ΔH in each of the `forms`, Hartree."""
+        return self._scaled(graph, self.raw_coefficients(graph)[0])
+
+    def with_invariants(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Tensor]:
+        """What `forward` gives, and invariants of the atoms in the last layer [n_atoms, n_invariants]."""
+        raw, hidden = self.raw_coefficients(graph)
+        return self._scaled(graph, raw), hidden.invariants()
+
+    def _scaled(self, graph: HamiltonianGraph, raw: Sequence[BlockCoefficients]) -> list[BlockCoefficients]:
+        """Turns numbers of order one into Hartree; the mean belongs to the first form."""
         numbers = graph.numbers
         return [
             BlockCoefficients(
                 self.onsite_scaling(onsite, numbers, with_mean=k == 0),
                 self.offsite_scaling(offsite, numbers[graph.pairs], with_mean=False),
             )
-            for k, (onsite, offsite) in enumerate(self.raw_coefficients(graph))
+            for k, (onsite, offsite) in enumerate(raw)
         ]
 
     def matrix_elements(

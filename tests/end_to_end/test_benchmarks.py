@@ -105,3 +105,13 @@ def test_warm_start_resumes(benchmark, run_folder, label_store, tmp_path):
     for group in again["groups"]:
         assert group["largest_energy_difference_Eh"] < 1e-7 and group["n_unconverged"] == 0
         assert group["largest_ratio_of_cycles"] <= 1
+
+
+def test_dynamics(benchmark, small_model):
+    record, printed = benchmark("dynamics", small_model, "--scf-steps", 14, "--fmax", 0.1, "--n", 2)
+    assert [row["forces"] for row in record["optima"]] == ["PySCF", "14 SCF steps"]
+    assert record["optima"][0]["largest_bond_error_A"] == 0 and record["optima"][1]["largest_bond_error_A"] < 1e-3
+    assert len(record["optima"][0]["bonds_A"]) == 2 and len(record["optima"][0]["angles_deg"]) == 1
+    reference, found = (row["energies_eV"] for row in record["dynamics"])
+    assert len(found) == 3 and max(abs(a - b) for a, b in zip(reference, found)) < 1e-4
+    assert "drift" in printed

@@ -20,7 +20,7 @@ def test_predict_writes_what_the_interface_promises(tmp_path, capsys, small_mode
     write(tmp_path / "single.xyz", molecule("H2"))
     out = tmp_path / "deep" / "out"
     words = ["predict", str(tmp_path / "w.xyz"), str(tmp_path / "single.xyz"), "--model", str(small_model)]
-    assert main([*words, "--out", str(out), "--json", "--format", "both"]) == 0
+    assert main([*words, "--out", str(out), "--json", "--format", "npz", "--format", "molden"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary == json.loads((out / "summary.json").read_text())
     names = [s["name"] for s in summary["structures"]]

@@ -81,11 +81,12 @@ def test_damaged_cif(refused, tmp_path, silicon_model, content):
     ("words", "told"),
     [
         (["--format", "molden"], "molden files hold molecules"),
-        (["--format", "both"], "molden files hold molecules"),
+        (["--format", "npz", "--format", "cube"], "cube files hold molecules"),
+        (["--energy"], "si is a crystal"),
         (["--charge", "1"], "charge 1"),
         (["w.xyz"], "w is a molecule"),
     ],
-    ids=["molden", "both", "charge", "molecule"],
+    ids=["molden", "cube", "energy", "charge", "molecule"],
 )
 def test_predict(refused, tmp_path, monkeypatch, silicon_model, words, told):
     monkeypatch.chdir(tmp_path)

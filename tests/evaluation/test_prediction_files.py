@@ -8,7 +8,7 @@ from ase.build import bulk
 from untrained import crystal_model
 
 from hampred.evaluation import prediction_files
-from hampred.evaluation.prediction_files import write_prediction
+from hampred.evaluation.prediction_files import PredictionFiles
 from hampred.inference import Predictor
 from hampred.interop.block_file import BlockFile
 
@@ -20,7 +20,7 @@ def aluminium():
 
 
 def test_a_metal_has_a_fermi_level_and_no_gap(tmp_path, aluminium):
-    told = write_prediction(tmp_path, "al", aluminium)
+    told = PredictionFiles(tmp_path).write("al", aluminium)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert told["is_metal"] and told["gap_eV"] is told["direct_gap_eV"] is None and told["n_electrons"] == 3
     bands = aluminium.mesh(told["kpoint_mesh"])
@@ -33,6 +33,6 @@ def test_a_metal_has_a_fermi_level_and_no_gap(tmp_path, aluminium):
 
 def test_a_cell_that_is_too_large_gets_no_gap(tmp_path, aluminium, monkeypatch):
     monkeypatch.setattr(prediction_files, "MOST_ORBITALS", 3)
-    told = write_prediction(tmp_path, "al", aluminium)
+    told = PredictionFiles(tmp_path).write("al", aluminium)
     assert told["kpoint_mesh"] is told["is_metal"] is told["energy_zero"] is None and "orbitals" in told["notes"][0]
     assert told["files"] == ["al.npz"]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from hampred.evaluation.evaluate import Evaluation
 from hampred.evaluation.sections.bands import bands
+from hampred.evaluation.sections.coverage import bounds
 from hampred.evaluation.sections.error_matrix import error_matrix
 from hampred.evaluation.sections.learning_curve import learning_curve
 from hampred.evaluation.sections.levels import levels
@@ -19,6 +20,7 @@ SECTIONS: tuple[tuple[str, Callable[[Evaluation], str]], ...] = (
     ("Where the error is", error_matrix),
     ("Orbital energies", levels),
     ("Bands", bands),
+    ("How sure the model was", bounds),
     ("Largest errors", worst_molecules),
     ("Learning curve", learning_curve),
 )

@@ -4,8 +4,8 @@ from typing import Any
 
 from hampred.evaluation.band_figure import draw_bands
 from hampred.evaluation.evaluate import Evaluation
-from hampred.evaluation.plots import image
-from hampred.evaluation.sections.html import note
+from hampred.pages.html import note
+from hampred.pages.plots import image
 
 
 def bands(evaluation: Evaluation) -> str:

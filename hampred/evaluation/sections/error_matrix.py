@@ -6,8 +6,8 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from hampred.evaluation.evaluate import Evaluation
-from hampred.evaluation.plots import image
-from hampred.evaluation.sections.html import number, table
+from hampred.pages.html import number, table
+from hampred.pages.plots import image
 
 MOST_SHELLS = 60
 """Shells of all elements up to which each gets its label."""

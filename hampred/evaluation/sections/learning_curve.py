@@ -3,7 +3,7 @@
 from typing import Any
 
 from hampred.evaluation.evaluate import Evaluation
-from hampred.evaluation.plots import image
+from hampred.pages.plots import image
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 

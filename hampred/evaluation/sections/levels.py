@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hampred.evaluation.evaluate import Evaluation, Levels
-from hampred.evaluation.plots import COLOURS, image
-from hampred.evaluation.sections.html import note
+from hampred.pages.html import note
+from hampred.pages.plots import COLOURS, image
 from hampred.units import HARTREE
 
 LOWEST, EMPTY = -35.0, 4

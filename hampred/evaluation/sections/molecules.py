@@ -1,7 +1,7 @@
 """The molecules on which the model is worst."""
 
 from hampred.evaluation.evaluate import Evaluation
-from hampred.evaluation.sections.html import note, table
+from hampred.pages.html import note, table
 
 SHOWN = 10
 COLUMNS = {

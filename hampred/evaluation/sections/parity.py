@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from hampred.evaluation.evaluate import Evaluation
-from hampred.evaluation.plots import COLOURS, image
-from hampred.evaluation.sections.html import note
+from hampred.pages.html import note
+from hampred.pages.plots import COLOURS, image
 
 SHOWN_RANGE = 1e9
 """Largest over smallest error that is shown: elements that symmetry makes zero have errors of rounding."""

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from hampred.evaluation.evaluate import Evaluation
-from hampred.evaluation.plots import COLOURS, image
-from hampred.evaluation.sections.html import note, table
 from hampred.evaluation.spectrum import ORIENTATION_DEPENDENT
+from hampred.pages.html import note, table
+from hampred.pages.plots import COLOURS, image
 
 
 def rotations(evaluation: Evaluation) -> str:

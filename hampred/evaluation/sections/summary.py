@@ -1,7 +1,7 @@
 """What was evaluated, and every metric beside the baseline's own error and the label noise."""
 
 from hampred.evaluation.evaluate import Evaluation
-from hampred.evaluation.sections.html import note, table
+from hampred.pages.html import note, table
 
 
 def summary(evaluation: Evaluation) -> str:

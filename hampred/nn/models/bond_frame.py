@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
-from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet
+from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet, Hidden
 from hampred.nn.features import FeatureLinear, FeatureNorm, Features, IrrepsPlaces
 from hampred.nn.frames import BondFrames, Channels, O2Linear, from_channels, to_channels
 from hampred.nn.input_blocks import InputBlocks
@@ -293,26 +293,31 @@ class BondFrameNet(HamiltonianNet):
             x = layer(x, edges)
             yield x
 
-    def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[tuple[o3.Irreps, Tensor]]:
-        """Features of the atoms after each layer, as e3nn lays them out."""
+    def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[Hidden]:
+        """Features of the atoms after each layer."""
         edges, _, atoms = self._bonds(graph)
         for x in self._features(graph, edges, atoms):
-            for part, sign in zip(x, (1, -1)):
-                if not part.shape[-1]:  # nothing of unnatural parity at the start
-                    continue
-                irreps = o3.Irreps([(part.shape[-1], (l, sign * (-1) ** l)) for l in range(self.lmax + 1)])
-                rows = [part[:, l * l : (l + 1) ** 2].transpose(1, 2).flatten(1) for l in range(self.lmax + 1)]
-                yield irreps, torch.cat(rows, dim=1)  # pyright: ignore[reportReturnType] (a type of e3nn)
+            yield self._hidden(x)
+
+    def _hidden(self, x: Features) -> Hidden:
+        """Features as e3nn lays them out."""
+        irreps, rows = [], []
+        for part, sign in zip(x, (1, -1)):
+            if part.shape[-1]:  # nothing of unnatural parity at the start
+                irreps += [(part.shape[-1], (l, sign * (-1) ** l)) for l in range(self.lmax + 1)]
+                rows += [part[:, l * l : (l + 1) ** 2].transpose(1, 2).flatten(1) for l in range(self.lmax + 1)]
+        return Hidden(o3.Irreps(irreps), torch.cat(rows, dim=1))
 
     def _for_forms(self, places: IrrepsPlaces) -> tuple[int, int]:
         """Natural and unnatural channels of all forms together."""
         return places.channels[0] * len(self.forms), places.channels[1] * len(self.forms)
 
-    def raw_coefficients(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
-        """Coefficients of each form, of order one."""
+    def raw_coefficients(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Hidden]:
+        """Coefficients of each form, of order one, and the last layer."""
         edges, pairs, inputs = self._bonds(graph)
         *_, x = self._features(graph, edges, inputs)
-        return [BlockCoefficients(*parts) for parts in zip(self._onsite(x), self._offsite(self.norm(x), pairs))]
+        forms = zip(self._onsite(x), self._offsite(self.norm(x), pairs))
+        return [BlockCoefficients(*parts) for parts in forms], self._hidden(x)
 
     def _onsite(self, x: Features) -> list[Tensor]:
         """Coefficients of the onsite blocks in each form [n_atoms, D]."""

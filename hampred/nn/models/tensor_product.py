@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
-from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet
+from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet, Hidden
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
 
 
@@ -188,14 +188,14 @@ class TensorProductNet(HamiltonianNet):
         radial = (self.radial_basis(distance).to(dtype), embedding[pairs[:, 0]], embedding[pairs[:, 1]])
         return pairs, self.harmonics(vectors.to(dtype)), radial, envelope(distance, cutoff).to(dtype)
 
-    def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[tuple[o3.Irreps, Tensor]]:
+    def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[Hidden]:
         """Features of the atoms after each layer."""
         x, messages, _ = self._given(graph)
         for features in self._features(graph, x, messages):
-            yield self.irreps, features
+            yield Hidden(self.irreps, features)
 
-    def raw_coefficients(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
-        """Coefficients of each form, of order one."""
+    def raw_coefficients(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Hidden]:
+        """Coefficients of each form, of order one, and the last layer."""
         x, messages, given = self._given(graph)
         *_, x = self._features(graph, x, messages)
         onsite = self.onsite_out(self.onsite_gate(self.onsite_in(x)))
@@ -205,4 +205,4 @@ class TensorProductNet(HamiltonianNet):
         hidden = self.pair_gate(self.pair_product(both + given, harmonics, radial))
         offsite = self.pair_out(hidden) * strength[:, None]
         parts = (x.chunk(len(self.forms), dim=1) for x in (onsite, offsite))
-        return [BlockCoefficients(*both) for both in zip(*parts)]
+        return [BlockCoefficients(*both) for both in zip(*parts)], Hidden(self.irreps, x)

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ STYLE: dict[str, Any] = {
 }
 
 
-def image(draw: Callable[..., None], n_columns: int = 1, width: float = 5.0, height: float = 4.0) -> str:
+def image(
+    draw: Callable[..., None], n_columns: int = 1, width: float = 5.0, height: float = 4.0, meaning: str = ""
+) -> str:
     """Draws a figure and gives it as an HTML image.
 
     Args:
@@ -37,6 +40,7 @@ def image(draw: Callable[..., None], n_columns: int = 1, width: float = 5.0, hei
         n_columns: Axes side by side.
         width: Of each, inch.
         height: Inch.
+        meaning: What it shows, for those who do not see it.
 
     Returns:
         ``<img>`` element with the PNG inside.
@@ -44,7 +48,7 @@ def image(draw: Callable[..., None], n_columns: int = 1, width: float = 5.0, hei
     content = io.BytesIO()
     _print(content, "png", draw, [width] * n_columns, height, share_y=False)
     data = base64.b64encode(content.getvalue()).decode()
-    return f'<img alt="" src="data:image/png;base64,{data}">'
+    return f'<img alt="{escape(meaning)}" src="data:image/png;base64,{data}">'
 
 
 def save(path: Path, draw: Callable[..., None], widths: Sequence[float], height: float = 4.0) -> None:

@@ -1,11 +1,15 @@
 """Pages, tables and numbers in HTML; every text is escaped here."""
 
+import json
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from html import escape
+from typing import Any
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
@@ -20,22 +24,59 @@ img {{ max-width: 100%; height: auto; display: block; margin: .5rem 0; }}
 p.note {{ color: #555; margin: .3rem 0; }}
 th.word, td.word {{ text-align: left; }}
 td.long {{ overflow-wrap: anywhere; }}
-</style></head><body>
+{style}</style></head><body>
 <h1>{title}</h1>
 {body}
-</body></html>
+{scripts}</body></html>
 """
 
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""No outside resource and no request, whatever stands in the page; no script but those whose hash the page names."""
 
-def page(title: str, sections: Iterable[tuple[str, str]]) -> str:
+
+def page(title: str, sections: Iterable[tuple[str, str]], style: str = "", scripts: Sequence[str] = ()) -> str:
     """A page without any outside resource.
 
     Args:
         title: Of the page.
-        sections: Title and HTML of each section; empty ones are left out.
+        sections: Title and HTML of each section; empty ones are left out, and an empty title gives none.
+        style: CSS besides that of every page.
+        scripts: Run in this order when the page is read; no other script runs.
     """
-    parts = [f"<section><h2>{escape(name)}</h2>\n{content}</section>" for name, content in sections if content]
-    return PAGE.format(title=escape(title), body="\n".join(parts))
+    policy = POLICY
+    if scripts:
+        policy += "; script-src " + " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
+    parts = [_section(name, content) for name, content in sections if content]
+    return PAGE.format(
+        title=escape(title),
+        policy=policy,
+        style=style,
+        body="\n".join(parts),
+        scripts="".join(f"<script>{script}</script>\n" for script in scripts),
+    )
+
+
+def data_block(name: str, data: Any) -> str:
+    """Plain JSON types for the scripts of a page, which never run as a script themselves.
+
+    Args:
+        name: The element's ``id``.
+        data: Texts in it may hold anything.
+    """
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{escape(name)}">{text}</script>\n'
+
+
+def _section(name: str, content: str) -> str:
+    title = f"<h2>{escape(name)}</h2>\n" if name else ""
+    return f"<section>{title}{content}</section>"
+
+
+def _hash(script: str) -> str:
+    """What a Content-Security-Policy calls a script."""
+    if "</script" in script.lower() or "<!--" in script:
+        raise ValueError("This script would end, or hide, within a page.")
+    return b64encode(sha256(script.encode()).digest()).decode()
 
 
 def number(value: float | None) -> str:

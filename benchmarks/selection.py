@@ -1,0 +1,169 @@
+"""Does a choice by novelty need fewer labels than a random one?
+
+Leaves out whole molecules of a store of labels as a test, and lets two strategies choose from the rest: at random, and
+by `hampred select`, each round with the model that the last one trained. Both begin with the same random labels, and
+every training has the same number of steps, so that only the labels differ. Printed are the errors on the test
+molecules and how many labels the choice by novelty needs for the error that the random one reaches.
+
+    python benchmarks/selection.py STORE [--counts 50 100 …] [--seeds 0 1] [--steps N] [--out selection]
+
+Trainings that are done are kept in the folder: the same command goes on.
+"""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from record import arguments_of, drawing, print_table, run, say, write_record
+from runs import add_training_arguments, read_training, train_timed, with_steps
+
+from hampred.cli.output import write_json
+from hampred.cli.progress import ProgressLine
+from hampred.confidence import most_novel
+from hampred.data.split import split_samples
+from hampred.data.store import Store, write_store
+from hampred.errors import HampredError
+from hampred.evaluation.evaluate import evaluate
+from hampred.inference import Predictor
+from hampred.model_file import load_model
+
+STRATEGIES = ("random", "novelty")
+VALIDATION = 0.1
+"""Share of the chosen labels that picks the weights of a training."""
+METRICS = {"H_mae_uEh": "H MAE / µE_h", "occupied_mae_meV": "occupied ε / meV", "gap_mae_meV": "gap / meV"}
+
+
+def main():
+    parser = arguments_of(__doc__, "selection")
+    parser.add_argument("store", type=Path, metavar="STORE", help="labels of different molecules")
+    parser.add_argument("--counts", type=int, nargs="+", default=[50, 100, 150, 200, 300], help="labels of each round")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of the first labels and the random ones")
+    parser.add_argument("--steps", type=int, default=2000, help="training steps of each (2000)")
+    parser.add_argument("--test", type=float, default=0.15, help="share of the molecules that test (0.15)")
+    add_training_arguments(parser, "train/molecules")
+    arguments = parser.parse_args()
+    counts = sorted(arguments.counts)
+    with Store(arguments.store) as store:
+        parts = split_samples(store.molecules, 1 - arguments.test - 0.01, 0.01, None, "molecule", 0)
+        pool, test = np.array(parts["train"]), [store.keys[k] for k in parts["test"]]
+        if counts[-1] > len(pool):
+            raise HampredError(f"{counts[-1]} labels asked of a pool of {len(pool)}: give smaller --counts.")
+        rows = [row for seed in arguments.seeds for row in learn(arguments, store, pool, test, counts, seed)]
+    means = [averaged(rows, strategy, n) for strategy in STRATEGIES for n in counts]
+    needed = {metric: labels_needed(means, metric) for metric in METRICS}
+    head = ["choice", "labels", "molecules", *METRICS.values()]
+    keys = ["strategy", "n_labels", "n_molecules", *METRICS]
+    print_table(f"{len(test)} labels of unseen molecules", head, [[m[k] for k in keys] for m in means], len(counts))
+    titles = ["random labels", *(f"as many by novelty, {name}" for name in METRICS.values())]
+    print_table("the same error", titles, [[n, *(needed[m][n] for m in METRICS)] for n in counts[1:]])
+    plot(means, arguments.out / "selection.png")
+    figures = {"n_pool": len(pool), "n_test": len(test), "rows": rows, "means": means}
+    ratios = {metric: {n: ratio_of(needed[metric][n], n) for n in counts[1:]} for metric in METRICS}
+    write_record(arguments.out / "selection.json", {**figures, "labels_needed": needed, "ratios": ratios})
+
+
+def learn(arguments, store: Store, pool: np.ndarray, test: list[str], counts: list[int], seed: int) -> list[dict]:
+    """Trains round after round with both strategies, from the same first labels."""
+    order = np.random.default_rng(seed).permutation(pool)
+    rows = []
+    for strategy in STRATEGIES:
+        chosen: list[int] = order[: counts[0]].tolist()
+        last = Path()
+        for n in counts:
+            shared = n == counts[0]
+            out = arguments.out / f"seed_{seed}" / ("first" if shared else f"{strategy}_{n}")
+            if not shared and strategy == "random":
+                chosen = order[:n].tolist()
+            elif not shared:
+                chosen = chosen + by_novelty(store, pool, chosen, n - len(chosen), last, out)
+            rows.append({"strategy": strategy, "seed": seed, **measure(arguments, store, chosen, test, out)})
+            last = out / "run"
+            say(f"{strategy} {n}, seed {seed}: H {rows[-1]['H_mae_uEh']:.0f} µE_h")
+    return rows
+
+
+def by_novelty(store: Store, pool: np.ndarray, chosen: list[int], count: int, model: Path, out: Path) -> list[int]:
+    """Labels that the last model finds most worth having; kept in a file."""
+    kept = out / "chosen.json"
+    if not kept.is_file():
+        predictor = Predictor(load_model(model))
+        assert predictor.model.familiarity is not None
+        places, rows = [], []
+        with ProgressLine() as line:
+            for k in pool:
+                atoms = store[k].atoms
+                if k not in chosen and set(atoms.numbers) <= set(predictor.model.familiarity.elements):
+                    places.append(int(k))
+                    rows.append((atoms.numbers, predictor.invariants(atoms)))
+                    line.show("looking at the pool", len(places), len(pool))
+        write_json(kept, [places[k] for k in most_novel(predictor.model.familiarity, rows, count)[0]])
+    return json.loads(kept.read_text())
+
+
+def measure(arguments, store: Store, chosen: list[int], test: list[str], out: Path) -> dict:
+    """Trains on some labels and tests; what is finished already is taken."""
+    labels, kept = out / "labels.h5", out / "test.json"
+    if not labels.is_file():
+        write_store(labels, (store[k] for k in chosen))
+    n_train = len(chosen) - round(VALIDATION * len(chosen))
+    split = [f"split.train={n_train}", f"split.validation={len(chosen) - n_train}", "split.test=0", "split.by=geometry"]
+    config = with_steps(read_training(arguments, [labels], split), n_train, arguments.steps)
+    times = train_timed(config, out / "run", f"{len(chosen)} labels")
+    if not kept.is_file():
+        with ProgressLine() as line:
+            model = replace(load_model(out / "run"), split={"test": test})
+            result = evaluate(Predictor(model), store, report=line.show)
+        write_json(kept, {name: row["model"] for name, row in result.table().items()})
+    molecules = {store.molecules[k] for k in chosen}
+    about = {"n_labels": len(chosen), "n_molecules": len(molecules), "training": times}
+    return {**about, **json.loads(kept.read_text())}
+
+
+def averaged(rows: list[dict], strategy: str, n: int) -> dict:
+    """Means over the seeds."""
+    same = [row for row in rows if row["strategy"] == strategy and row["n_labels"] == n]
+    numbers = {key: mean(row[key] for row in same) for key in ("n_molecules", *METRICS)}
+    return {"strategy": strategy, "n_labels": n, **numbers}
+
+
+def labels_needed(means: list[dict], metric: str) -> dict[int, float | None]:
+    """Labels by novelty for the error of random ones, interpolated between the rounds; None where no round reaches it.
+
+    The errors are made to fall monotonically first: more labels are never taken to be worse.
+    """
+    curve = {s: [(m["n_labels"], m[metric]) for m in means if m["strategy"] == s] for s in STRATEGIES}
+    n, errors = np.array(curve["novelty"]).T
+    falling = np.minimum.accumulate(errors)
+    needed: dict[int, float | None] = {}
+    for n_random, error in curve["random"][1:]:
+        reached = falling.min() <= error
+        at = np.exp(np.interp(-np.log(error), -np.log(falling), np.log(n)))
+        needed[n_random] = float(at) if reached else None
+    return needed
+
+
+def ratio_of(needed: float | None, n: int) -> float | None:
+    return None if needed is None else needed / n
+
+
+def plot(means: list[dict], path: Path):
+    """Errors against the number of labels."""
+    with drawing(path, len(METRICS)) as axes:
+        for panel, (metric, title) in zip(axes, METRICS.items()):
+            for strategy in STRATEGIES:
+                same = [m for m in means if m["strategy"] == strategy]
+                panel.loglog([m["n_labels"] for m in same], [m[metric] for m in same], "o-", label=strategy)
+            panel.set(xlabel="labels", ylabel=title)
+            counts = sorted({m["n_labels"] for m in means})
+            panel.set_xticks(counts, [str(n) for n in counts])
+            panel.xaxis.minorticks_off()
+            panel.legend()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,156 @@
+"""How large the errors of a model are, learned from labels that it was not trained on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+SHARE = 0.9
+"""Of the errors that lie within the bounds."""
+
+STEEPEST = 2.0
+"""Largest power of the novelty with which a bound grows."""
+
+LEVELS = ("usual", "unusual", "unlike the labels")
+"""Warning levels; bounds hold for the first two, and were not tested for the third."""
+
+
+@dataclass(frozen=True, eq=False)
+class Confidence:
+    """What is known of the errors of one prediction before its label is.
+
+    Attributes:
+        novelty: Of each atom [n_atoms], about 1 for those of the training labels (`Familiarity`).
+        level: 0, 1 or 2, the number of one of `LEVELS`.
+        bounds: Metric → bound that `SHARE` of the errors stay within, in the unit that the name of the metric carries.
+    """
+
+    novelty: Array
+    level: int
+    bounds: Mapping[str, float]
+
+    @property
+    def warning(self) -> str:
+        """The warning level in words."""
+        return LEVELS[self.level]
+
+    def notes(self, atoms: Atoms) -> list[str]:
+        """What the user should know, if anything.
+
+        Args:
+            atoms: The structure of the prediction.
+        """
+        if not self.level:
+            return []
+        strangest = int(self.novelty.argmax())
+        place = f"atom {strangest + 1} ({atoms.get_chemical_symbols()[strangest]}) is the newest to the model"
+        told = f"{self.warning}, mean novelty {self.novelty.mean():.3g}, and {place}"
+        return [told if self.level == 1 else f"{told}: bounds of errors were not tested so far away"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Bounds of errors as powers of the mean novelty u of a structure's atoms: q u^b.
+
+    The power is fitted; q makes `SHARE` of the errors of the calibration labels lie within (split conformal prediction
+    with a scaled score: Papadopoulos et al. 2002, Lei et al. 2018). Labels of one molecule are alike, so that each
+    molecule counts once.
+
+    Attributes:
+        laws: Metric → (b, q).
+        usual: Mean novelty that 90 % of the calibration structures stay below.
+        largest: Largest mean novelty among them.
+        n_molecules: Different molecules among them.
+        n_structures: Structures.
+    """
+
+    laws: Mapping[str, tuple[float, float]]
+    usual: float
+    largest: float
+    n_molecules: int
+    n_structures: int
+
+    @classmethod
+    def fit(
+        cls, novelties: Sequence[float], errors: Sequence[Mapping[str, float]], molecules: Sequence[str]
+    ) -> "Calibration":
+        """Learns the bounds.
+
+        Args:
+            novelties: Mean novelty of each calibration structure.
+            errors: Metric → absolute error of each; those that are not finite are left out.
+            molecules: Name of each one's molecule. Where there is only one, every structure counts as one.
+        """
+        u, names = np.asarray(novelties, dtype=float), np.asarray(molecules)
+        if len(set(molecules)) == 1:
+            names = np.arange(len(names))
+        laws = {}
+        for metric in errors[0]:
+            e = np.abs([each[metric] for each in errors])
+            known = np.isfinite(e)
+            if known.any():
+                laws[metric] = _law(u[known], e[known], _weights(names[known]))
+        usual = weighted_quantile(u, _weights(names), SHARE)
+        return cls(laws, usual, float(u.max()), len(set(molecules)), len(u))
+
+    def confidence(self, novelty: Array) -> Confidence:
+        """What is known of a prediction.
+
+        Args:
+            novelty: Of its atoms [n_atoms].
+        """
+        mean = float(novelty.mean())
+        level = int(mean > self.usual) + int(mean > self.largest)
+        return Confidence(novelty, level, {name: q * mean**b for name, (b, q) in self.laws.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {**asdict(self), "laws": {name: list(law) for name, law in self.laws.items()}}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Calibration":
+        """Inverse of `to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: Something is missing or no number.
+        """
+        laws = {str(name): (float(b), float(q)) for name, (b, q) in data["laws"].items()}
+        counts = int(data["n_molecules"]), int(data["n_structures"])
+        return cls(laws, float(data["usual"]), float(data["largest"]), *counts)
+
+
+def weighted_quantile(values: Array, weights: Array, share: float) -> float:
+    """Smallest value below or at which lies a share of the weights.
+
+    Args:
+        values: [n].
+        weights: [n], not negative.
+        share: Between 0 and 1.
+    """
+    order = np.argsort(values)
+    below = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][min(int(np.searchsorted(below, share - 1e-12)), len(values) - 1)])
+
+
+def _weights(names: NDArray[Any]) -> Array:
+    """Weights [n] that give every molecule the same."""
+    _, which, counts = np.unique(names, return_inverse=True, return_counts=True)
+    return 1.0 / counts[which]
+
+
+def _law(u: Array, e: Array, weights: Array) -> tuple[float, float]:
+    """Power b and factor q of a bound q u^b."""
+    power = 0.0
+    x = np.log(u)
+    y = np.log(np.maximum(e, 1e-3 * max(float(np.median(e)), 1e-12)))  # no error is zero but by chance
+    spread = float(np.sum(weights * (x - np.average(x, weights=weights)) ** 2))
+    if spread > 1e-12:
+        together = np.sum(weights * (x - np.average(x, weights=weights)) * (y - np.average(y, weights=weights)))
+        power = float(np.clip(together / spread, 0.0, STEEPEST))
+    n = float(weights.sum())  # molecules
+    return power, weighted_quantile(e / u**power, weights, min(SHARE * (1 + 1 / n), 1.0))

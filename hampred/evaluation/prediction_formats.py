@@ -1,0 +1,283 @@
+"""The kinds of files that hold predictions: one function a format, and which structures it can hold."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from hampred.basis import OrbitalBasis
+from hampred.electronic.crystal import CrystalState
+from hampred.electronic.sparse_state import SparseState
+from hampred.electronic.state import ElectronicState
+from hampred.errors import HampredError
+from hampred.files import replacing
+from hampred.units import BOHR, HARTREE
+
+State = ElectronicState | SparseState | CrystalState
+
+MOLECULE, LARGE, CRYSTAL = KINDS = "molecule", "large molecule", "crystal"
+"""Kinds of structures: with dense matrices, with sparse ones, and with H(R)."""
+
+EXTXYZ = "predictions.extxyz"
+"""The one file of a run that holds all structures."""
+
+MATRICES = ("hamiltonian", "overlap", "density_matrix", "orbital_coefficients")
+"""Names that arrays begin with which are not in JSON files."""
+
+CUBE_ORBITALS = {"homo-2": -3, "homo-1": -2, "homo": -1, "lumo": 0, "lumo+1": 1, "lumo+2": 2}
+"""Orbitals in cube files, counted from the LUMO."""
+
+N_CUBES = len(CUBE_ORBITALS) + 3
+
+MOST_BYTES = 20e9
+"""Of all cube files of a run, beyond which they are refused."""
+
+MOST_INTEGRALS = 4e11
+"""Of the electrostatic potential of one molecule, beyond which it is refused: more than an hour on one core."""
+
+HIGHEST_OF_MOLDEN = 4
+"""Angular momentum (g) beyond which molden files know no orbitals; PySCF's writer leaves them out without a word."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All that the files of one structure may tell.
+
+    Attributes:
+        name: Of the files, without their ending.
+        state: The solved structure.
+        told: What the user asks first, as plain JSON types; units in the keys.
+        arrays: Structure, matrices, orbitals and properties by name; units in the names, PySCF's AO order.
+        spacing: Of the points of cube files, Å.
+    """
+
+    name: str
+    state: State
+    told: dict[str, Any]
+    arrays: dict[str, Any]
+    spacing: float
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Attributes:
+        kinds: Structures that it can hold, of `KINDS`.
+        write: Writes into a folder what there is of one structure, and gives the names of the files; None for the one
+            file of a run.
+    """
+
+    kinds: Sequence[str]
+    write: Callable[[Path, Contents], list[str]] | None
+
+
+def write_npz(out: Path, contents: Contents) -> list[str]:
+    """All arrays."""
+    name = f"{contents.name}.npz"
+    with replacing(out / name) as temporary, temporary.open("wb") as file:
+        np.savez(file, **contents.arrays)
+    return [name]
+
+
+def write_h5(out: Path, contents: Contents) -> list[str]:
+    """All arrays as datasets; what is told as attributes, where it is one number or text."""
+    import h5py
+
+    name = f"{contents.name}.h5"
+    with replacing(out / name) as temporary, h5py.File(temporary, "w") as file:
+        for key, value in contents.arrays.items():
+            file[key] = value
+        file.attrs.update({k: v for k, v in contents.told.items() if isinstance(v, (bool, int, float, str))})
+    return [name]
+
+
+def write_json(out: Path, contents: Contents) -> list[str]:
+    """What is told, and all arrays but the matrices."""
+    name = f"{contents.name}.json"
+    arrays = {k: np.asarray(v).tolist() for k, v in contents.arrays.items() if not k.startswith(MATRICES)}
+    with replacing(out / name) as temporary:
+        temporary.write_text(json.dumps(contents.told | arrays, allow_nan=False) + "\n", encoding="utf-8")
+    return [name]
+
+
+def write_molden(out: Path, contents: Contents) -> list[str]:
+    """All orbitals, with their energies and occupations."""
+    from hampred.interop import molden
+
+    state = _molecule(contents)
+    name = f"{contents.name}.molden"
+    with replacing(out / name) as temporary:
+        orbitals = state.orbital_energies, state.orbital_coefficients, state.occupations
+        molden.write_molden(temporary, state.mole, *orbitals)
+    return [name]
+
+
+def write_cubes(out: Path, contents: Contents) -> list[str]:
+    """Orbitals around the gap, density, difference density and electrostatic potential: a file for each."""
+    from hampred.interop.atomic_density import superposed_atoms
+    from hampred.interop.cube import cube_grid, write_cube
+    from hampred.interop.grid import density_values, electrostatic_potential, orbital_values
+
+    state = _molecule(contents)
+    mole, density, names = state.mole, state.density_matrix, []
+    grid = cube_grid(state.atoms, contents.spacing)
+
+    def write(what: str, title: str, values: Any) -> None:
+        names.append(f"{contents.name}.{what}.cube")
+        with replacing(out / names[-1]) as temporary:
+            write_cube(temporary, f"{contents.name}: {title}", mole, grid, values)
+
+    for what, place in CUBE_ORBITALS.items():
+        k = state.n_occupied + place
+        if 0 <= k < len(state.orbital_energies):
+            title = f"{what.upper()}, {HARTREE * state.orbital_energies[k]:.4f} eV; Bohr^(-3/2)"
+            write(what, title, orbital_values(mole, grid, state.orbital_coefficients[:, [k]]))
+    write("density", "electron density; e/Bohr^3", density_values(mole, grid, density))
+    difference = density_values(mole, grid, density - superposed_atoms(mole))
+    write("difference", "electron density minus superposed Hartree-Fock atoms; e/Bohr^3", difference)
+    write("esp", "electrostatic potential; Hartree/e", electrostatic_potential(mole, grid, density))
+    return names
+
+
+def write_html(out: Path, contents: Contents) -> list[str]:
+    """A page with orbitals in 3D, levels, charges and matrices."""
+    from hampred.inference import Prediction
+
+    state, told = contents.state, contents.told
+    assert isinstance(state, Prediction)
+    name = f"{contents.name}.html"
+    state.page(contents.name, told.get("energy_Eh"), told["notes"]).write(out / name)
+    return [name]
+
+
+def frame(contents: Contents) -> Atoms:
+    """The structure as an image of an extended XYZ file.
+
+    Returns:
+        Atoms whose ``info`` and ``arrays`` hold what was predicted under ``hampred_…``; energy and forces, where there
+        are any, as results of a calculator (eV, eV/Å).
+    """
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    state, told, arrays = contents.state, contents.told, contents.arrays
+    given = state.atoms
+    atoms = Atoms(given.numbers, given.positions, cell=given.cell, pbc=given.pbc)
+    atoms.info["name"] = contents.name
+    if "charge" in told:
+        atoms.info["charge"] = told["charge"]
+    found = {f"hampred_{key}": told.get(key) for key in ("homo_eV", "lumo_eV", "gap_eV", "direct_gap_eV")}
+    atoms.info |= {key: value for key, value in found.items() if value is not None}
+    if "dipole_ea0" in arrays:
+        atoms.info["hampred_dipole_eA"] = BOHR * arrays["dipole_ea0"]
+    if "mulliken_charges_e" in arrays:
+        atoms.arrays["hampred_charges"] = arrays["mulliken_charges_e"]
+    results = {key[: key.index("_")]: HARTREE * arrays[key] for key in ("energy_Eh", "forces_Eh_A") if key in arrays}
+    if results:
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+def write_extxyz(path: Path, frames: Sequence[Atoms]) -> None:
+    """Writes all structures of a run.
+
+    Args:
+        path: File.
+        frames: From `frame`.
+
+    Raises:
+        HampredError: The path cannot be written.
+    """
+    from ase.io import write
+
+    with replacing(path) as temporary:
+        write(temporary, frames, format="extxyz")
+
+
+FORMATS: dict[str, Format] = {
+    "npz": Format(KINDS, write_npz),
+    "h5": Format(KINDS, write_h5),
+    "json": Format(KINDS, write_json),
+    "extxyz": Format(KINDS, None),
+    "molden": Format((MOLECULE,), write_molden),
+    "cube": Format((MOLECULE,), write_cubes),
+    "html": Format((MOLECULE,), write_html),
+}
+"""By name; to add a format is to add a function and a line here."""
+
+
+def require_formats(formats: Iterable[str], kind: str, name: str) -> None:
+    """Refuses files that cannot hold a structure.
+
+    Args:
+        formats: Of `FORMATS`.
+        kind: Of `KINDS`.
+        name: How the message calls the structure.
+
+    Raises:
+        HampredError: That.
+    """
+    for wanted in formats:
+        if kind not in FORMATS[wanted].kinds:
+            others = ", ".join(key for key, known in FORMATS.items() if kind in known.kinds)
+            raise HampredError(f"{name} is a {kind}, and {wanted} files hold molecules only: choose from {others}.")
+
+
+def require_shells(structures: Mapping[str, Atoms], basis: OrbitalBasis) -> None:
+    """Refuses molden files of orbitals that they do not know.
+
+    Args:
+        structures: Molecules by name.
+        basis: Their orbitals.
+
+    Raises:
+        HampredError: An element has shells beyond g.
+    """
+    for name, atoms in structures.items():
+        for number in map(int, set(atoms.numbers)):
+            if max(basis.shells(number)) > HIGHEST_OF_MOLDEN:
+                raise HampredError(
+                    f"{name}: molden files hold s to g orbitals, and {basis.name} has higher ones of "
+                    f"{chemical_symbols[number]}: choose another --format."
+                )
+
+
+def require_moderate_cubes(structures: Mapping[str, Atoms], basis: OrbitalBasis, spacing: float) -> None:
+    """Refuses cube files that would fill the disk or take hours.
+
+    Args:
+        structures: Molecules by name.
+        basis: Their orbitals.
+        spacing: Of the points, Å.
+
+    Raises:
+        HampredError: That, with a spacing that would do.
+    """
+    from hampred.interop.cube import BYTES_PER_VALUE, cube_grid
+
+    n_bytes = 0.0
+    for name, atoms in structures.items():
+        n_points, n_orbitals = cube_grid(atoms, spacing).n_points, basis.layout(atoms.numbers).n_orbitals
+        n_bytes += N_CUBES * BYTES_PER_VALUE * n_points
+        if (excess := n_points * n_orbitals**2 / MOST_INTEGRALS) > 1:
+            raise HampredError(
+                f"{name}: the potential of {n_orbitals} orbitals at {n_points} points takes hours: "
+                f"give --spacing {1.05 * spacing * excess ** (1 / 3):.2f} or more."
+            )
+    if n_bytes > MOST_BYTES:
+        raise HampredError(
+            f"The cube files would fill {n_bytes / 1e9:.0f} GB: "
+            f"give --spacing {1.05 * spacing * (n_bytes / MOST_BYTES) ** (1 / 3):.2f} or more, or fewer structures."
+        )
+
+
+def _molecule(contents: Contents) -> ElectronicState:
+    """The state of a molecule, which is what `require_formats` lets through."""
+    state = contents.state
+    assert isinstance(state, ElectronicState)
+    return state

@@ -1,0 +1,64 @@
+"""Which structures are worth labelling next."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ase import Atoms
+
+from hampred.confidence import most_novel
+from hampred.errors import HampredError
+from hampred.inference import Predictor
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Structures in the order of their worth.
+
+    Attributes:
+        names: Of the chosen ones.
+        novelties: Mean novelty of the atoms of each, given those chosen before it.
+        unknown: Names of structures that cannot be ranked, since the model lacks an element, and the reason.
+    """
+
+    names: list[str]
+    novelties: list[float]
+    unknown: dict[str, str]
+
+
+def select(
+    predictor: Predictor,
+    pool: Mapping[str, Atoms],
+    count: int,
+    report: Report = lambda label, done, total: None,
+) -> Selection:
+    """Chooses the structures from which a model would learn most; see `hampred.confidence.most_novel`.
+
+    Args:
+        predictor: A model that knows the atoms of its training labels.
+        pool: Name → structure, positions in Å.
+        count: How many to choose.
+        report: Told what is being done, how much is done, and of how much.
+
+    Raises:
+        HampredError: The model does not know them; nothing in the pool can be ranked; or a structure makes no sense.
+    """
+    familiarity = predictor.model.familiarity
+    if familiarity is None:
+        raise HampredError(
+            "This model does not know which atoms it was trained on: finish its run with `hampred train RUN`, "
+            "and give the run folder."
+        )
+    names, unknown, rows = [], {}, []
+    for done, (name, atoms) in enumerate(pool.items(), start=1):
+        if set(atoms.numbers) <= set(familiarity.elements):
+            names.append(name)
+            rows.append((atoms.numbers, predictor.invariants(atoms)))
+        else:
+            unknown[name] = "an element that the training labels lack: label some of these in any case"
+        report("looking at structures", done, len(pool))
+    if not rows:
+        raise HampredError("No structure of the pool holds only elements that the training labels have.")
+    chosen, novelties = most_novel(familiarity, rows, count)
+    return Selection([names[k] for k in chosen], novelties, unknown)
