@@ -166,12 +166,22 @@ def _model(path: Path, verify: bool) -> dict[str, Any]:
         **_level(header["level"]),
         "basis_hash": header["basis_hash"][:16],
         **{f"n_{part}": len(keys) for part, keys in header["split"].items()},
+        **_calibration(header.get("calibration")),
         **{f"provenance.{name}": value for name, value in provenance.items() if _short(value)},
     }
     if verify:
         load_model(path)  # weights and header must fit together
         found["verified"] = True
     return found
+
+
+def _calibration(calibration: dict[str, Any] | None) -> dict[str, Any]:
+    """How large the errors of a model are on atoms like those of its labels."""
+    if calibration is None:
+        return {"calibrated": False}
+    counts = f"{calibration['n_structures']} labels of {calibration['n_molecules']} molecules"
+    bounds = {f"usual_bound.{metric}": factor for metric, (_, factor) in calibration["laws"].items()}
+    return {"calibrated_on": counts, **bounds}
 
 
 def _short(value: Any) -> bool:

@@ -108,15 +108,13 @@ def _print(results: Sequence[dict[str, Any]], crystals: bool, out: Path) -> None
         head = ("structure", "formula", "k-mesh", "gap / eV", "direct / eV", "VBM or E_F / E_h")
         rows = [_crystal_row(result) for result in results[:SHOWN]]
     else:
-        columns = ("name", "formula", "homo_eV", "lumo_eV", "gap_eV", "dipole_D")
         head = ("structure", "formula", "HOMO / eV", "LUMO / eV", "gap / eV", "dipole / D")
-        rows = [[result[column] for column in columns] for result in results[:SHOWN]]
-        if any(BOUND in result for result in results):
-            head = (*head, "error of the gap (90 %) / eV")
-            rows = [[*row, _bound(result)] for row, result in zip(rows, results)]
+        rows = [_molecule_row(result) for result in results[:SHOWN]]
     print_table("", head, rows)
     if crystals:
         typer.echo(ZERO)
+    elif any(BOUND in result for result in results[:SHOWN]):
+        typer.echo("± holds 90 % of the errors of gaps that the model was tested on")
     for result in results[:SHOWN]:
         for text in result["notes"]:
             typer.echo(f"note: {result['name']}: {text}", err=True)
@@ -125,9 +123,12 @@ def _print(results: Sequence[dict[str, Any]], crystals: bool, out: Path) -> None
     typer.echo(f"{more}{count}: files and summary.json in {out}")
 
 
-def _bound(result: dict[str, Any]) -> str:
-    """Bound of the error of the gap."""
-    return f"± {result[BOUND] / 1e3:.2g}" if BOUND in result else "–"
+def _molecule_row(result: dict[str, Any]) -> list[str | float | None]:
+    """What the table tells of a molecule."""
+    values = [result[column] for column in ("name", "formula", "homo_eV", "lumo_eV", "gap_eV", "dipole_D")]
+    if BOUND in result and result["gap_eV"] is not None:
+        values[4] = f"{result['gap_eV']:.3f} ± {result[BOUND] / 1e3:.2g}"
+    return values
 
 
 def _crystal_row(result: dict[str, Any]) -> list[str | float | None]:

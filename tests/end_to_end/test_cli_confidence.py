@@ -1,0 +1,119 @@
+"""What a model knows of its errors, from the command line; and which structures are worth labelling next."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ase.build import molecule
+from ase.io import read, write
+
+from hampred.cli import main
+from hampred.data.store import Store
+from hampred.evaluation.confidence import calibrate
+from hampred.model_file import load_model, save_model
+
+
+@pytest.fixture(scope="module")
+def calibrated_model(small_model: Path, small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that was "trained" on two waters and validated on a third."""
+    path = tmp_path_factory.mktemp("calibrated") / "model.safetensors"
+    with Store(small_store) as store:
+        keys = store.keys
+    split = {"train": keys[:2], "validation": keys[2:], "test": keys}
+    save_model(path, replace(load_model(small_model), split=split))
+    calibrate(path, [small_store])
+    return path
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    """Waters like those of the labels, one pulled apart, and a molecule with another element."""
+    structures = []
+    for seed in range(4):
+        atoms = molecule("H2O")
+        atoms.rattle(0.03, seed=10 + seed)
+        structures.append(atoms)
+    structures[2].positions[1] += 0.8
+    path = tmp_path / "pool.xyz"
+    write(path, [*structures, molecule("CH4")], format="extxyz")
+    return path
+
+
+def test_calibration_is_done_once(calibrated_model, small_store):
+    before = calibrated_model.read_bytes()
+    calibrate(calibrated_model, [small_store])
+    assert calibrated_model.read_bytes() == before
+
+
+def test_predict_tells_the_bounds_and_what_is_unusual(calibrated_model, pool, tmp_path, capsys):
+    write(tmp_path / "far.xyz", read(pool, index=2))
+    out = tmp_path / "out"
+    assert main(["predict", str(tmp_path / "far.xyz"), "--model", str(calibrated_model), "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "± holds 90 % of the errors" in printed.out
+    assert "unlike the labels" in printed.err and "bounds of errors were not tested so far away" in printed.err
+    told = json.loads((out / "summary.json").read_text())["structures"][0]
+    assert told["warning"] == "unlike the labels" and told["bound_gap_mae_meV"] > 0 and told["novelty"] > 1
+
+
+def test_predict_says_nothing_without_a_calibration(small_model, pool, tmp_path, capsys):
+    write(tmp_path / "far.xyz", read(pool, index=2))
+    run = ["predict", str(tmp_path / "far.xyz"), "--model", str(small_model), "--out", str(tmp_path / "out"), "--json"]
+    assert main(run) == 0
+    assert "novelty" not in json.loads(capsys.readouterr().out)["structures"][0]
+
+
+def test_evaluate_counts_errors_within_their_bounds(calibrated_model, small_store, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["evaluate", "--model", str(calibrated_model), "--data", str(small_store), "--out", str(out)]) == 0
+    assert "errors within, %" in capsys.readouterr().out
+    told = json.loads((out / "evaluation.json").read_text())
+    within = told["coverage"]["homo_mae_meV"]["within"]
+    inside = [m["homo_mae_meV"] <= m["bounds"]["homo_mae_meV"] for m in told["molecules"]]
+    assert within == pytest.approx(sum(inside) / 3)
+    assert "How sure the model was" in (out / "report.html").read_text()
+
+
+def test_info_tells_the_calibration(calibrated_model, small_model, capsys):
+    assert main(["info", str(calibrated_model), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["calibrated_on"] == "1 labels of 1 molecules" and told["usual_bound.homo_mae_meV"] > 0
+    assert main(["info", str(small_model), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["calibrated"] is False
+
+
+def test_select_writes_the_strangest_first(calibrated_model, pool, tmp_path, capsys):
+    out = tmp_path / "deep" / "selected.extxyz"
+    assert main(["select", str(pool), "--model", str(calibrated_model), "-n", "2", "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "pool-5 holds an element that the training labels lack" in printed.err
+    chosen = read(out, index=":")
+    assert chosen[0].info["hampred_name"] == "pool-3" and len(chosen) == 2
+    assert chosen[0].info["hampred_novelty"] > chosen[1].info["hampred_novelty"]
+    assert main(["select", str(pool), "--model", str(calibrated_model), "-n", "9", "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["selected"]) == 4 and list(told["unknown"]) == ["pool-5"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["missing.xyz"], "There is no file missing.xyz"),
+        (["{methane}"], "No structure of the pool holds only elements that the training labels have"),
+    ],
+)
+def test_select_refuses_in_one_line(words, message, calibrated_model, tmp_path, capsys):
+    write(tmp_path / "methane.xyz", molecule("CH4"))
+    words = [word.format(methane=tmp_path / "methane.xyz") for word in words]
+    assert main(["select", *words, "--model", str(calibrated_model), "--out", str(tmp_path / "s.xyz")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert message in error[-1] and not (tmp_path / "s.xyz").exists()
+
+
+def test_select_needs_a_model_that_knows_its_atoms(small_model, pool, tmp_path, capsys):
+    shutil.copy(small_model, tmp_path / "m.safetensors")
+    run = ["select", str(pool), "--model", str(tmp_path / "m.safetensors"), "--out", str(tmp_path / "s.xyz")]
+    assert main(run) == 2
+    assert "does not know which atoms it was trained on" in capsys.readouterr().err
