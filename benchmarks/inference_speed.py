@@ -85,7 +85,7 @@ def parts_of(predictor: Predictor) -> dict[str, list[tuple[Any, str]]]:
         "S and T": [(Integrals, "_matrix")],
         "H0": [(baseline, "blocks")],
         "inputs": [(system, "input_values")],
-        "network": [(net, "forward")],
+        "network": [(net, "with_invariants")],
         "assembly": [(net, "matrix_elements"), (BlockMatrix, "to_dense")],
         "diagonalise": [(eigen, "solve")],
     }

@@ -107,7 +107,7 @@ def train_hampred(sample: HamiltonianSample, baseline: Baseline, size: Size) -> 
     natural, unnatural = size.channels
     net = build_net("bond_frame", sample.basis, {"natural": natural, "unnatural": unnatural})
     label = label_graph(sample, baseline, net.decomposer, net.cutoff, net.pair_cutoff, net.inputs)
-    net.set_statistics(*all_statistics([(label.graph, label.onsite, label.offsite)], net.decomposer))
+    net.set_statistics(*all_statistics([label], net.decomposer))
     loss_function = HamiltonianLoss(elements=1.0, orbitals=0.0)
     optimizer, scheduler = adamw(net, 4e-3, size.net_steps)
     for step in range(size.net_steps):

@@ -142,7 +142,7 @@ def measure(predictor: Predictor, atoms: Atoms, k: int) -> dict:
     del integrals
     known = {"overlap": s, "baseline": h0}
     with stages.stage("graph"):
-        graph = LargeGraph(atoms, net, [known[name] for name in net.inputs])
+        graph = LargeGraph(Integrals(atoms, predictor.level.basis), net, [known[name] for name in net.inputs])
     with stages.stage("network"):
         elements = correction_elements(net, graph)
     with stages.stage("assembly"):

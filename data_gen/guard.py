@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
+from hampred.electronic.properties.spin import pure
 from hampred.errors import FailedError, HampredError
 from hampred.interop.neighbors import neighbor_pairs
 from hampred.interop.pyscf_cell import check_cell
@@ -32,16 +33,18 @@ class BadLabelError(FailedError):
     """A label that must not be learned from; the message says why."""
 
 
-def check_geometry(atoms: Atoms, charge: int = 0, *, allow_unusual_distances: bool = False) -> None:
+def check_geometry(atoms: Atoms, charge: int = 0, spin: int = 0, *, allow_unusual_distances: bool = False) -> None:
     """Refuses a molecule whose label would be wrong, without any integral.
 
     Args:
         atoms: Positions in Å.
         charge: Total charge (e).
+        spin: Unpaired electrons.
         allow_unusual_distances: Skip the comparison of distances with covalent radii, overlapping atoms aside.
 
     Raises:
-        HampredError: Empty, not finite, periodic, open shell, overlapping atoms, wrong unit of length, lone atoms.
+        HampredError: Empty, not finite, periodic, electrons that do not fit the spin, overlapping atoms, wrong unit of
+            length, lone atoms.
     """
     if len(atoms) == 0:
         raise HampredError("The structure has no atoms.")
@@ -51,7 +54,7 @@ def check_geometry(atoms: Atoms, charge: int = 0, *, allow_unusual_distances: bo
         raise HampredError(
             "The structure is periodic and this is the level of molecules: set pbc to False, or give level.crystal."
         )
-    _check_electrons(atoms, charge)
+    _check_electrons(atoms, charge, spin)
     if len(atoms) > 1:
         _check_distances(atoms, allow_unusual_distances)
 
@@ -77,14 +80,15 @@ def check_crystal(atoms: Atoms, charge: int = 0, *, allow_unusual_distances: boo
     _check_distances(atoms, allow_unusual_distances)
 
 
-def _check_electrons(atoms: Atoms, charge: int) -> None:
+def _check_electrons(atoms: Atoms, charge: int, spin: int) -> None:
     electrons = int(atoms.numbers.sum()) - charge
     formula = atoms.get_chemical_formula()
     if electrons <= 0:
         raise HampredError(f"{formula} with charge {charge} has no electrons: check the charge.")
-    if electrons % 2:
+    if (electrons - spin) % 2:
         raise HampredError(
-            f"{formula} with charge {charge} has {electrons} electrons, an open shell: check the charge."
+            f"{formula} with charge {charge} has {electrons} electrons, an open shell: check the charge, or give the "
+            "unpaired electrons as spin."
         )
 
 
@@ -150,15 +154,18 @@ def check_overlap(overlap: Array, smallest: float) -> float:
     return value
 
 
-def check_label(fock: Array, overlap: Array, density: Array, energies: Array, n_electrons: int) -> None:
-    """Refuses a label that is not the closed-shell ground state of a finite, symmetric F.
+def check_label(
+    fock: Array, overlap: Array, density: Array, energies: Array, n_electrons: int, filling: int = 2
+) -> None:
+    """Refuses a label that is not the ground state of a finite, symmetric F, of a closed shell or of one spin.
 
     Args:
         fock: F at the converged density [n_orbitals, n_orbitals], Hartree.
         overlap: S [n_orbitals, n_orbitals].
         density: The converged density matrix D [n_orbitals, n_orbitals].
         energies: Eigenvalues of F [n_orbitals], Hartree.
-        n_electrons: Electrons outside the cores that potentials replace.
+        n_electrons: Electrons outside the cores that potentials replace; of an open shell those of the spin of F.
+        filling: Electrons in an occupied orbital.
 
     Raises:
         BadLabelError: NaN, asymmetry, F D S ≠ S D F, tr(DS) ≠ N, or no gap above the occupied orbitals.
@@ -175,7 +182,27 @@ def check_label(fock: Array, overlap: Array, density: Array, energies: Array, n_
     residual = float(np.abs(product - product.T).max())
     if residual > COMMUTATOR:
         raise BadLabelError(f"F and the density do not commute (residual {residual:.1e} Ha): not self-consistent.")
-    occupied = n_electrons // 2
-    if occupied < len(energies) and energies[occupied] - energies[occupied - 1] < SMALLEST_GAP:
-        gap = energies[occupied] - energies[occupied - 1]
-        raise BadLabelError(f"The gap is {gap:.1e} Ha: a closed shell is not the ground state.")
+    occupied = n_electrons // filling
+    if 0 < occupied < len(energies) and energies[occupied] - energies[occupied - 1] < SMALLEST_GAP:
+        gap, what = energies[occupied] - energies[occupied - 1], "a closed shell" if filling == 2 else "this spin"
+        raise BadLabelError(f"The gap is {gap:.1e} Ha: {what} is not the ground state.")
+
+
+def check_spin(found: float, spin: int, largest: float) -> float:
+    """Contamination of an open shell with states of higher spin: ⟨S²⟩ over that of a pure state.
+
+    Args:
+        found: ⟨S²⟩ of the determinant.
+        spin: Unpaired electrons.
+        largest: Contamination that is let through.
+
+    Raises:
+        BadLabelError: It is contaminated more.
+    """
+    contamination = found - pure(spin)
+    if contamination > largest:
+        raise BadLabelError(
+            f"⟨S²⟩ is {found:.3f} where a pure state has {pure(spin):.2f}: a mixture of spins "
+            f"(guard.max_spin_contamination {largest:g})."
+        )
+    return contamination

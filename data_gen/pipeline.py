@@ -23,6 +23,7 @@ from hampred.data.sample import HamiltonianSample, structure_key
 from hampred.data.store import Store, write_store
 from hampred.errors import FailedError, HampredError
 from hampred.files import locked, require_writable
+from hampred.interop.structures import read_spin
 
 Report = Callable[[Progress], None]
 
@@ -101,7 +102,11 @@ def make_plan(config: GenerateConfig, backend: Backend, folder: OutputFolder | N
     plan = Plan({}, {}, {}, backend)
     for atoms in kept if kept is not None else geometries(config):
         charge = int(atoms.info.get("charge", 0))
-        key = structure_key(atoms, charge, 0, backend.level)
+        try:
+            spin = read_spin(atoms, charge)
+        except HampredError:
+            spin = 0  # the guard says why it refuses the structure
+        key = structure_key(atoms, charge, spin, backend.level)
         if key in plan.structures:
             continue
         plan.structures[key] = atoms

@@ -9,7 +9,9 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.outputs import Properties, all_outputs
 
 from hampred.errors import HampredError
-from hampred.inference import Prediction, Predictor, load
+from hampred.inference import Predictor, load
+from hampred.interop.electric_field import has_same_field
+from hampred.prediction import OpenShellPrediction, Prediction
 from hampred.units import BOHR, HARTREE
 
 FRONTIER = ("homo", "lumo", "gap")
@@ -25,9 +27,10 @@ class HampredCalculator(Calculator):
     one gradient), ``dipole`` [3] about the origin of the coordinates (e·Å) and Mulliken ``charges`` [n_atoms] (e).
     ``homo``, ``lumo`` and ``gap`` (eV) are there after any of them, or by ``get_property``.
 
-    The charge of a molecule is ``atoms.info["charge"]``, else 0. Energy and forces are those of the predicted density
-    at the level of theory of the model, or of the density after some SCF steps. Short of self-consistency the forces
-    are not exactly the derivative of the energy, so that dynamics drifts (`benchmarks/dynamics.py` measures it).
+    ``atoms.info`` may hold ``charge`` (e), ``spin`` (unpaired electrons) and ``electric_field`` (V/Å), a uniform field
+    in which forces leave out what drives an ion as a whole. Energy and forces are those of the predicted density at the
+    level of theory of the model, or of the density after some SCF steps. Short of self-consistency the forces are not
+    exactly the derivative of the energy, so that dynamics drifts (`benchmarks/dynamics.py` measures it).
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces", "dipole", "charges", *FRONTIER]
@@ -59,13 +62,16 @@ class HampredCalculator(Calculator):
         if n_scf_steps < 0:
             raise HampredError(f"n_scf_steps is {n_scf_steps}: give 0 or more.")
         self.n_scf_steps = n_scf_steps
-        self.prediction: Prediction | None = None
+        self.prediction: Prediction | OpenShellPrediction | None = None
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """What has changed since the last calculation; the charge counts too."""
+        """What has changed since the last calculation; charge, spin and electric field count too."""
         changes = super().check_state(atoms, tol)
-        if self.atoms is not None and self.atoms.info.get("charge") != atoms.info.get("charge"):
-            changes.append("charge")
+        for key in ("charge", "spin", "multiplicity"):
+            if self.atoms is not None and self.atoms.info.get(key) != atoms.info.get(key):
+                changes.append(key)
+        if self.atoms is not None and not has_same_field(self.atoms, atoms):
+            changes.append("electric_field")
         return changes
 
     def calculate(

@@ -74,6 +74,14 @@ class SubstitutionConfig(Config):
     replaces: str | None = None  # element taken out; None: any other
 
 
+class FieldConfig(Config):
+    """Uniform electric fields in random directions about a molecule."""
+
+    kind: Literal["field"]
+    count: Int = Field(1, ge=1)
+    strength: float = Field(0.5, gt=0, le=5)  # V/Å, the largest; all strengths up to it are equally likely
+
+
 class NormalModesConfig(Config):
     """Quantum-harmonic samples of the GFN2-xTB normal modes about the relaxed geometry."""
 
@@ -94,7 +102,13 @@ class MolecularDynamicsConfig(Config):
 
 
 Sampling = Annotated[
-    RattleConfig | StrainConfig | VacancyConfig | SubstitutionConfig | NormalModesConfig | MolecularDynamicsConfig,
+    RattleConfig
+    | StrainConfig
+    | VacancyConfig
+    | SubstitutionConfig
+    | FieldConfig
+    | NormalModesConfig
+    | MolecularDynamicsConfig,
     Field(discriminator="kind"),
 ]
 
@@ -105,6 +119,7 @@ class SourceConfig(Config):
     sampling: list[Sampling] = []  # applied one after the other to each structure
     rotate: bool = False  # turn each structure at random
     charge: Int | None = None  # e; None: what the source says, else 0
+    spin: Int | None = Field(None, ge=0)  # unpaired electrons; None: what the source says, else 0
 
 
 class FileConfig(SourceConfig):
@@ -192,6 +207,7 @@ class GuardConfig(Config):
 
     min_overlap_eigenvalue: float = Field(1e-6, gt=0)
     allow_unusual_distances: bool = False  # switches off the check that tells Å from Bohr
+    max_spin_contamination: float = Field(0.1, gt=0)  # ⟨S²⟩ of an open shell over that of a pure spin
     max_folding_error: float = Field(1.0, gt=0)  # meV, of the occupied bands of H(R)
 
 

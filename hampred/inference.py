@@ -1,8 +1,7 @@
 """Predictor: model file and geometry in, Hamiltonian and orbitals out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,23 +13,19 @@ from numpy.typing import NDArray
 
 from hampred.baseline.minao import Minao
 from hampred.basis import OrbitalBasis
-from hampred.blocks.matrix import BlockMatrix
 from hampred.confidence import Confidence
 from hampred.data.graph import HamiltonianGraph
 from hampred.data.sample import LevelOfTheory
 from hampred.data.system import System
-from hampred.electronic.crystal import CrystalState
-from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
 from hampred.interop.crystal_level import heights
-from hampred.interop.energy import EnergyFunctional, harris_energy
+from hampred.interop.electric_field import electric_field
 from hampred.interop.integrals import Integrals
-from hampred.interop.pyscf import build_mole, mean_field
 from hampred.interop.pyscf_cell import check_cell, check_vacuum
-from hampred.interop.structures import check_structure, read_charge
+from hampred.interop.structures import check_structure, read_charge, read_spin
 from hampred.model_file import Model, load_model
-from hampred.pages.molecule import MoleculePage
-from hampred.pages.provenance import of_level, of_model
+from hampred.pages.provenance import of_model
+from hampred.prediction import CrystalPrediction, OpenShellPrediction, Prediction
 
 Array = NDArray[np.float64]
 
@@ -41,126 +36,6 @@ PAIRS_PER_BATCH = 2000
 
 ELEMENTS_PER_BATCH = 16_000_000
 """Elements of the padded matrices of a batch."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction(ElectronicState):
-    """A predicted Hamiltonian H = H0 + ΔH and all that follows from it; PySCF's AO order, energies in Hartree.
-
-    Attributes:
-        level: Level of theory that the model imitates.
-        baseline_hamiltonian: H0 [n, n].
-        made_by: The model in words: what → text.
-        confidence: How sure it is; None of a model that was not calibrated.
-    """
-
-    level: LevelOfTheory = field(kw_only=True)
-    baseline_hamiltonian: Array = field(kw_only=True)
-    confidence: Confidence | None = field(default=None, kw_only=True)
-    made_by: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-
-    def to_pyscf(self) -> Any:
-        """A PySCF mean-field object (RKS) with mo_coeff, mo_energy and mo_occ set."""
-        mole = build_mole(self.atoms, self.level.basis, self.charge)
-        return mean_field(mole, self.level, self.orbital_energies, self.orbital_coefficients, self.occupations)
-
-    @cached_property
-    def _functional(self) -> EnergyFunctional:
-        return EnergyFunctional(self.atoms, self.level, self.charge)
-
-    @cached_property
-    def _energy_and_fock(self) -> tuple[float, Array]:
-        return self._functional.energy_and_fock(self.density_matrix)
-
-    @property
-    def energy(self) -> float:
-        """Total energy E[D] of the predicted density at the level of theory, Hartree; its error is of order δH².
-
-        One Fock build, at first access; it lies above that of an SCF. The entropy of a temperature is not in it.
-        """
-        return self._energy_and_fock[0]
-
-    @cached_property
-    def harris_energy(self) -> float:
-        """Total energy by the functional of Harris and Foulkes, Hartree: no dearer, and mostly nearer to an SCF."""
-        energy, fock = self._energy_and_fock
-        return harris_energy(energy, fock, self.density_matrix, replace(self, hamiltonian=fock).density_matrix)
-
-    @cached_property
-    def forces(self) -> Array:
-        """Forces of the predicted density [n_atoms, 3], Hartree/Å; their error is of order δH.
-
-        One gradient, at first access.
-
-        Raises:
-            HampredError: Orbitals are partly filled.
-        """
-        if self.temperature:
-            raise HampredError("Forces are for filled and empty orbitals: set the temperature to 0.")
-        return self._functional.forces(self.orbital_coefficients, self.n_occupied, self._energy_and_fock[1])
-
-    def refined(self, n_steps: int) -> "Prediction":
-        """The state after some SCF steps at the level of theory: F[D] built, extrapolated by DIIS, diagonalised.
-
-        Args:
-            n_steps: Fock builds; 0 gives the prediction itself.
-
-        Returns:
-            A prediction whose Hamiltonian is the last F; the first step has nothing to extrapolate from.
-
-        Raises:
-            HampredError: A number below 0.
-        """
-        if n_steps < 0:
-            raise HampredError(f"{n_steps} SCF steps: give 0 or more.")
-        state, extrapolation = self, self._functional.extrapolation()
-        for step in range(1, n_steps + 1):
-            fock = state._energy_and_fock[1]
-            fock = extrapolation.update(self.overlap, state.density_matrix, fock)
-            about = {**self.made_by, "SCF steps since": str(step)}
-            state = replace(state, hamiltonian=fock, confidence=None, made_by=about)
-            state.__dict__["_functional"] = self._functional  # with its grid
-        return state
-
-    def page(self, name: str = "", energy: float | None = None, notes: Sequence[str] = ()) -> MoleculePage:
-        """The prediction as a page of HTML that needs nothing else, with its orbitals in 3D.
-
-        Args:
-            name: Of the molecule, the formula without one.
-            energy: Total energy (Hartree), where it is known.
-            notes: What the reader should know.
-        """
-        about = {**of_level(self.level), **self.made_by}
-        if self.confidence is not None:
-            notes = [*notes, *self.confidence.notes(self.atoms)]
-        return MoleculePage(self, name, about, self.baseline_hamiltonian, energy, notes)
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return self.page().frame()
-
-    def __repr__(self) -> str:
-        name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals
-        return f"Prediction({name}, homo={self.homo:.5f} Ha, lumo={self.lumo:.5f} Ha, n_orbitals={n})"
-
-
-@dataclass(frozen=True, eq=False)
-class CrystalPrediction(CrystalState):
-    """A predicted Hamiltonian H(R) = H0(R) + ΔH(R) of a crystal; its zero of energy has no meaning.
-
-    Attributes:
-        level: Level of theory that the model imitates.
-        baseline_hamiltonian: H0(R), on the pairs of H(R).
-        confidence: How sure it is; None of a model that was not calibrated.
-    """
-
-    level: LevelOfTheory = field(kw_only=True)
-    baseline_hamiltonian: BlockMatrix = field(kw_only=True)
-    confidence: Confidence | None = field(default=None, kw_only=True)
-
-    def __repr__(self) -> str:
-        name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals
-        return f"CrystalPrediction({name}, n_orbitals={n}, n_blocks={len(self.hamiltonian.pairs)})"
 
 
 class Predictor:
@@ -212,11 +87,12 @@ class Predictor:
         """Predicts one structure or a list of them, batched.
 
         Args:
-            atoms: Structures, positions in Å.
+            atoms: Structures, positions in Å; ``info["electric_field"]`` of a molecule is a uniform field in V/Å.
             charge: Total charge of each (e); without it what each one's ``info["charge"]`` says, else 0.
 
         Returns:
-            A `Prediction` of a molecule, a `CrystalPrediction` of a crystal; a list of them for a list.
+            A `Prediction` of a molecule, an `OpenShellPrediction` of one whose ``info["spin"]`` tells unpaired
+            electrons, a `CrystalPrediction` of a crystal; a list of them for a list.
 
         Raises:
             HampredError: What `check` refuses.
@@ -235,9 +111,15 @@ class Predictor:
 
         Raises:
             HampredError: No sensible structure (see `check_structure`), a crystal where the model knows molecules or
-                the other way round, an unknown element, or electrons that do not fill closed shells.
+                the other way round, an unknown element, an electric field where the model was trained without or of a
+                crystal, or electrons that do not fill closed shells or, of models that know open shells, the spin.
         """
         check_structure(atoms, name)
+        if electric_field(atoms, name).any() and not self.header["provenance"].get("largest_field_V_A"):
+            raise HampredError(
+                f"{name} is in an electric field, and the model was trained without: remove electric_field, or train "
+                "on labels in fields (sampling kind: field)."
+            )
         self._check_periodicity(atoms, name)
         known = ", ".join(chemical_symbols[z] for z in self.basis.elements)
         for z in sorted(set(atoms.numbers) - set(self.basis.elements)):
@@ -245,14 +127,27 @@ class Predictor:
         charge = read_charge(atoms, name) if charge is None else charge
         if charge and atoms.pbc.any():
             raise HampredError(f"{name} is a crystal with charge {charge}, which repeats without end: set it to 0.")
-        layout = self.basis.layout(atoms.numbers)
+        self._check_electrons(atoms, charge, name)
+        return charge
+
+    def _check_electrons(self, atoms: Atoms, charge: int, name: str) -> None:
+        """Refuses electrons that do not fit the orbitals, or are unpaired where the model knows closed shells.
+
+        Raises:
+            HampredError: That.
+        """
+        layout, spin = self.basis.layout(atoms.numbers), read_spin(atoms, charge, name)
         n_electrons, n_orbitals = layout.n_electrons(charge), layout.n_orbitals
-        if not 0 < n_electrons <= 2 * n_orbitals or (n_electrons % 2 and not atoms.pbc.any()):
+        if spin and not self._net.has_spins:
+            raise HampredError(
+                f"{name} has {spin} unpaired electrons, and the model was trained on closed shells: remove the spin, "
+                "or train on labels of open shells."
+            )
+        if not 0 < n_electrons <= 2 * n_orbitals - spin or ((n_electrons - spin) % 2 and not atoms.pbc.any()):
             raise HampredError(
                 f"{name} has {n_electrons} electrons in {n_orbitals} orbitals with charge {charge}, which is no "
-                "closed shell: give a charge that leaves an even number."
+                "closed shell: give a charge that leaves an even number, or the unpaired electrons as spin."
             )
-        return charge
 
     def _check_periodicity(self, atoms: Atoms, name: str) -> None:
         """Refuses a crystal where the model knows molecules, or the other way round.
@@ -278,7 +173,7 @@ class Predictor:
 
     def predict_stream(
         self, structures: Iterable[Atoms], charge: int | None = None
-    ) -> Iterator[Prediction | CrystalPrediction]:
+    ) -> Iterator[Prediction | OpenShellPrediction | CrystalPrediction]:
         """Predicts structures one after the other while computing them in batches; see `predict`."""
         waiting: list[System] = []
         n_pairs, largest = 0, 0
@@ -292,7 +187,7 @@ class Predictor:
         if waiting:
             yield from self._predict_batch(waiting)
 
-    def _predict_batch(self, batch: Sequence[System]) -> Iterator[Prediction | CrystalPrediction]:
+    def _predict_batch(self, batch: Sequence[System]) -> Iterator[Prediction | OpenShellPrediction | CrystalPrediction]:
         joined = HamiltonianGraph.batch([system.graph for system in batch], self._net.decomposer.n_slots)
         joined = joined.to(self.device)
         with torch.inference_mode():
@@ -303,8 +198,8 @@ class Predictor:
             part.double().cpu().split(counts[:, k].tolist()) for part, k in zip((*elements, invariants), (2, 3, 0))
         )
         for system, onsite, offsite, of_atoms in zip(batch, *parts):
-            correction = replace(system.skeleton, values=torch.cat([onsite, offsite]).numpy())
-            yield self._prediction(system, correction, self._confidence(system, of_atoms.numpy()))
+            values = torch.cat([onsite, offsite]).numpy()
+            yield self._prediction(system, values, self._confidence(system, of_atoms.numpy()))
 
     def _confidence(self, system: System, invariants: Array) -> Confidence | None:
         familiarity, calibration = self.model.familiarity, self.model.calibration
@@ -329,10 +224,12 @@ class Predictor:
             return last.invariants().double().cpu().numpy()
 
     def _prediction(
-        self, system: System, correction: BlockMatrix, confidence: Confidence | None
-    ) -> Prediction | CrystalPrediction:
-        """H0 and ΔH together."""
+        self, system: System, values: Array, confidence: Confidence | None
+    ) -> Prediction | OpenShellPrediction | CrystalPrediction:
+        """H0 and the elements of ΔH [n_values], or of ΔH_α and ΔH_β [n_values, 2], together."""
         integrals, h0 = system.integrals, system.baseline
+        mean = values if values.ndim == 1 else values.mean(axis=1)
+        correction = replace(system.skeleton, values=mean)
         if integrals.atoms.pbc.any():
             return CrystalPrediction(
                 atoms=integrals.atoms,
@@ -344,21 +241,25 @@ class Predictor:
                 confidence=confidence,
             )
         dense = h0.to_dense()
-        return Prediction(
-            atoms=integrals.atoms,
-            layout=correction.layout,
-            hamiltonian=dense + correction.to_dense(),
-            overlap=integrals.overlap.to_dense(),
-            n_occupied=integrals.n_electrons // 2,
-            charge=integrals.charge,
-            level=self.level,
-            baseline_hamiltonian=dense,
-            confidence=confidence,
-            made_by=self.made_by,
-        )
+        shared: dict[str, Any] = {
+            "atoms": integrals.atoms,
+            "layout": correction.layout,
+            "hamiltonian": dense + correction.to_dense(),
+            "overlap": integrals.overlap.to_dense(),
+            "charge": integrals.charge,
+            "level": self.level,
+            "baseline_hamiltonian": dense,
+            "confidence": confidence,
+            "made_by": self.made_by,
+        }
+        if not integrals.spin:
+            return Prediction(n_occupied=integrals.n_electrons // 2, **shared)
+        splitting = replace(system.skeleton, values=0.5 * (values[:, 0] - values[:, 1])).to_dense()
+        n_beta = (integrals.n_electrons - integrals.spin) // 2
+        return OpenShellPrediction(spin_splitting=splitting, n_occupied=(n_beta + integrals.spin, n_beta), **shared)
 
     def _prepared(self, atoms: Atoms, charge: int) -> System:
-        net, integrals = self._net, Integrals(atoms, self.level.basis, charge)
+        net, integrals = self._net, Integrals(atoms, self.level.basis, charge, read_spin(atoms, charge))
         return System.of(integrals, self.model.baseline, net.decomposer, net.cutoff, net.pair_cutoff, net.inputs)
 
 

@@ -5,12 +5,15 @@ from itertools import groupby
 
 from ase import Atoms
 
+from hampred.data.system import baseline_blocks
 from hampred.electronic.sparse_state import SparseState
 from hampred.errors import HampredError
-from hampred.inference import CrystalPrediction, Prediction, Predictor
+from hampred.inference import Predictor
 from hampred.interop.integrals import Integrals
+from hampred.interop.structures import read_spin
 from hampred.nn.models.bond_frame import BondFrameNet
 from hampred.nn.portions import LargeGraph, correction, correction_elements
+from hampred.prediction import CrystalPrediction, OpenShellPrediction, Prediction
 
 LARGE = 4000
 """Orbitals above which sparse matrices are the better choice: 500 atoms of an organic molecule in def2-SVP."""
@@ -73,7 +76,7 @@ def require_affordable(predictor: Predictor, atoms: Atoms, name: str) -> None:
 
 def predict_stream(
     predictor: Predictor, structures: Iterable[Atoms], charge: int | None = None
-) -> Iterator[Prediction | CrystalPrediction | SparseState]:
+) -> Iterator[Prediction | OpenShellPrediction | CrystalPrediction | SparseState]:
     """Predicts structures one after the other: small ones and crystals in batches, large molecules one by one.
 
     Args:
@@ -105,9 +108,11 @@ def predict_large(predictor: Predictor, atoms: Atoms, charge: int | None = None)
         HampredError: What `Predictor.check`, `require_local` and the baseline refuse.
     """
     net, charge = require_local(predictor), predictor.check(atoms, charge)
+    if read_spin(atoms, charge):
+        raise HampredError("Open shells are predicted with dense matrices alone: give a smaller molecule.")
     integrals = Integrals(atoms, predictor.level.basis, charge)
-    h0, s = (m.to_sparse() for m in (predictor.model.baseline.blocks(integrals), integrals.overlap))
+    h0, s = (m.to_sparse() for m in (baseline_blocks(predictor.model.baseline, integrals), integrals.overlap))
     known = {"overlap": s, "baseline": h0}
-    graph = LargeGraph(atoms, net, [known[name] for name in net.inputs])
+    graph = LargeGraph(integrals, net, [known[name] for name in net.inputs])
     h = h0 + correction(net, graph, correction_elements(net, graph))
     return SparseState(atoms, integrals.layout, h.tocsr(), s, integrals.n_electrons // 2, charge)

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
 
 from hampred.basis import OrbitalBasis
 from hampred.errors import HampredError
 from hampred.inference import Predictor, load
+from hampred.interop.electric_field import field_of, with_field
 from hampred.interop.initial_guess import warm_started
 from hampred.interop.mean_field import (
     atoms_of,
@@ -25,7 +27,8 @@ def warm_start(mf: Any, model: Path | str | Predictor, force: bool = False) -> A
         mf = hampred.warm_start(mf, "model.safetensors")
         mf.kernel()
 
-    Geometry, basis, charge and k-points are those of the mean field at the time of ``kernel``. A guard compares the
+    Geometry, basis, charge and k-points are those of the mean field at the time of ``kernel``; an electric field is
+    known of those that `hampred.interop.electric_field.in_electric_field` put into one. A guard compares the
     prediction with superposed atoms, and leaves it where it would not pay (`hampred.interop.initial_guess`);
     ``mf.verdict`` says afterwards what it found. ``kernel(dm0=…)`` or another ``mf.init_guess`` have the last word, and
     a mean field that has orbitals goes on from those, as PySCF always does. The energy is PySCF's: a guess changes how
@@ -46,13 +49,13 @@ def warm_start(mf: Any, model: Path | str | Predictor, force: bool = False) -> A
     """
     predictor = load(model) if isinstance(model, (str, Path)) else model
     require_closed_shells(mf)
-    _require_known(mf.mol, predictor)
+    _require_known(mf, mf.mol, predictor)
     if not force:
         _require_trained_for(mf, predictor)
 
     def hamiltonian(mole: Any, kpoints: NDArray[np.float64] | None) -> NDArray:
-        _require_known(mole, predictor)  # it may be another molecule by now
-        predicted = predictor.predict(atoms_of(mole), int(mole.charge)).hamiltonian
+        atoms = _require_known(mf, mole, predictor)  # it may be another molecule by now
+        predicted = predictor.predict(atoms, int(mole.charge)).hamiltonian
         if kpoints is None:
             return predicted
         bloch = predicted.bloch(kpoints)
@@ -66,15 +69,16 @@ def trained_charges(predictor: Predictor) -> list[int]:
     return [int(charge) for charge in predictor.header["provenance"].get("charges", [0])]
 
 
-def _require_known(mole: Any, predictor: Predictor) -> None:
-    """Refuses what the model cannot predict at all.
+def _require_known(mf: Any, mole: Any, predictor: Predictor) -> Atoms:
+    """The structure of a Mole or Cell, in the electric field of its mean field.
 
     Raises:
-        HampredError: That.
+        HampredError: The model cannot predict it at all.
     """
-    atoms = atoms_of(mole)
+    atoms = with_field(atoms_of(mole), field_of(mf))
     predictor.check(atoms, int(mole.charge), "The structure of the mean field")
     OrbitalBasis.from_mole(mole).require_compatible(predictor.basis, "the mean field", "the model")
+    return atoms
 
 
 def _require_trained_for(mf: Any, predictor: Predictor) -> None:

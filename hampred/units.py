@@ -20,6 +20,9 @@ MICRO_HARTREE: float = 1e6
 DEBYE: float = physical_constants["atomic unit of electric dipole mom."][0] / 3.33564095198e-30
 """One atomic unit of dipole moment (e·a0) in Debye."""
 
+FIELD: float = HARTREE / BOHR
+"""One atomic unit of electric field (Hartree/(e·a0)) in V/Å."""
+
 KCAL_PER_MOL: float = physical_constants["Hartree energy"][0] * N_A / (1e3 * calorie)
 """One Hartree in kcal/mol."""
 

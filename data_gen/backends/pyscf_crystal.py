@@ -20,10 +20,12 @@ from hampred.config import CrystalConfig, GuardConfig, LevelConfig, ScfConfig
 from hampred.data.sample import HamiltonianSample, LevelOfTheory
 from hampred.errors import HampredError
 from hampred.interop.crystal_level import CrystalLevel
+from hampred.interop.electric_field import electric_field
 from hampred.interop.folding import mesh_kpoints
 from hampred.interop.integrals import Integrals
 from hampred.interop.periodic_fock import PeriodicFock, comparison_path, occupied_band_error, require_semilocal
 from hampred.interop.pyscf_cell import check_vacuum, smallest_overlap_eigenvalue
+from hampred.interop.structures import read_spin
 from hampred.units import MILLI_EV
 
 Array = NDArray[np.float64]
@@ -85,6 +87,8 @@ class PySCFCrystal:
             HampredError: As `data_gen.guard.check_crystal`; or too little vacuum, an element without basis or
                 pseudopotential, more electrons than fit the basis, or a metal without smearing.
         """
+        electric_field(atoms)  # a crystal has none, and no unpaired electrons either
+        read_spin(atoms)
         check_crystal(atoms, charge, allow_unusual_distances=self.guard.allow_unusual_distances)
         basis = OrbitalBasis.from_name(self.level.basis, atoms.numbers)
         for z in basis.elements:

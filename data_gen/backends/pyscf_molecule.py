@@ -1,8 +1,9 @@
-"""Labels of molecules: closed-shell Kohn–Sham calculations with PySCF."""
+"""Labels of molecules: Kohn–Sham calculations with PySCF, restricted for closed shells, unrestricted for open ones."""
 
 import re
 import time
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from pyscf import dft
 from pyscf.lib import num_threads
 from scipy.linalg import eigh
 
-from data_gen.guard import BadLabelError, check_geometry, check_label, check_overlap
-from hampred.basis import OrbitalBasis, require_basis_name
+from data_gen.guard import BadLabelError, check_geometry, check_label, check_overlap, check_spin
+from hampred.basis import BasisLayout, OrbitalBasis, require_basis_name
 from hampred.blocks.matrix import BlockMatrix
 from hampred.config import GuardConfig, LevelConfig, ScfConfig
 from hampred.data.sample import HamiltonianSample, LevelOfTheory
 from hampred.errors import FailedError, HampredError
+from hampred.interop.electric_field import electric_field, in_electric_field, with_field
 from hampred.interop.pyscf import build_mole
+from hampred.interop.structures import read_spin
 from hampred.units import BOHR
 
 Array = NDArray[np.float64]
@@ -32,7 +35,7 @@ CACHED_ORBITALS = 256 << 20
 
 
 class PySCFMolecule:
-    """Restricted Kohn–Sham labels of molecules.
+    """Kohn–Sham labels of molecules: RKS, or UKS where ``atoms.info["spin"]`` tells of unpaired electrons.
 
     Attributes:
         level: What defines the labels.
@@ -69,11 +72,13 @@ class PySCFMolecule:
         Returns:
             Number of orbitals.
         """
-        check_geometry(atoms, charge, allow_unusual_distances=self.guard.allow_unusual_distances)
+        electric_field(atoms)  # refuses what is none
+        spin = read_spin(atoms, charge)
+        check_geometry(atoms, charge, spin, allow_unusual_distances=self.guard.allow_unusual_distances)
         basis = OrbitalBasis.from_name(self.level.basis, atoms.numbers)
         n_orbitals = basis.layout(atoms.numbers).n_orbitals
         n_electrons = sum(int(z) - basis.elements[int(z)].n_core for z in atoms.numbers) - charge
-        if n_electrons > 2 * n_orbitals:
+        if n_electrons > 2 * n_orbitals - spin:
             raise HampredError(f"{n_electrons} electrons do not fit {n_orbitals} orbitals: check charge and basis.")
         return n_orbitals
 
@@ -85,7 +90,7 @@ class PySCFMolecule:
         """Runs the SCF and takes F at the converged density.
 
         Args:
-            atoms: Positions in Å; ``info`` goes into the provenance.
+            atoms: Positions in Å; ``info`` may hold ``spin`` and ``electric_field``, and goes into the provenance.
             charge: Total charge (e).
 
         Raises:
@@ -94,28 +99,35 @@ class PySCFMolecule:
         """
         start, cpu = time.perf_counter(), time.process_time()
         self.check(atoms, charge)
-        mole = build_mole(atoms, self.level.basis, charge)
+        vector, spin = electric_field(atoms), read_spin(atoms, charge)
+        mole = build_mole(atoms, self.level.basis, charge, spin)
         overlap = mole.intor_symmetric("int1e_ovlp")
         smallest = check_overlap(overlap, self.guard.min_overlap_eigenvalue)
-        field, fock, ladder, cycles = self._converge(mole)
-        density = field.make_rdm1()
-        energies = eigh(fock, overlap, eigvals_only=True)
-        check_label(fock, overlap, density, energies, mole.nelectron)
-        if not field.e_tot < 0:
-            raise BadLabelError(f"The energy is {field.e_tot:.3f} Ha: this is not a bound molecule.")
-        basis = OrbitalBasis.from_mole(mole, self.level.basis)
-        dipole = np.asarray(field.dip_moment(unit="AU", verbose=0))
-        forces = -field.nuc_grad_method().set(verbose=0).kernel() / BOHR if self.forces else None
+        field, fock, ladder, cycles = self._converge(mole, vector)
         provenance = {key: value for key, value in atoms.info.items() if isinstance(value, (str, int, float))}
         provenance |= {"converged_by": ladder, "min_overlap_eigenvalue": smallest, "threads": num_threads()}
+        layout = OrbitalBasis.from_mole(mole, self.level.basis).layout(atoms.numbers)
+        if spin:
+            matrices, energies, s_squared = self._open_shell(field, fock, overlap, layout)
+            provenance |= s_squared
+        else:
+            energies = eigh(fock, overlap, eigvals_only=True)
+            check_label(fock, overlap, field.make_rdm1(), energies, mole.nelectron)
+            matrices = {"hamiltonian": BlockMatrix.from_dense(layout, 0.5 * (fock + fock.T))}
+        if not field.e_tot < 0:
+            raise BadLabelError(f"The energy is {field.e_tot:.3f} Ha: this is not a bound molecule.")
+        dipole = np.asarray(field.dip_moment(unit="AU", verbose=0))
+        forces = -field.nuc_grad_method().set(verbose=0).kernel() / BOHR if self.forces else None
         provenance |= {
             "wall_s": round(time.perf_counter() - start, 3),
             "cpu_s": round(time.process_time() - cpu, 3),
         }
+        bare = with_field(Atoms(atoms.numbers, atoms.positions), vector)
+        bare.info |= {"spin": spin} if spin else {}
         return HamiltonianSample(
-            atoms=Atoms(atoms.numbers, atoms.positions),
-            basis=basis,
-            matrices={"hamiltonian": BlockMatrix.from_dense(basis.layout(atoms.numbers), 0.5 * (fock + fock.T))},
+            atoms=bare,
+            basis=layout.basis,
+            matrices=matrices,
             orbital_energies=energies,
             level=self.level,
             total_energy=float(field.e_tot),
@@ -123,27 +135,46 @@ class PySCFMolecule:
             forces=forces,
             scf_cycles=cycles,
             charge=charge,
+            spin=spin,
             provenance=provenance,
         )
 
-    def _field(self, mole: Any) -> Any:
+    def _open_shell(
+        self, field: Any, fock: Array, overlap: Array, layout: BasisLayout
+    ) -> tuple[dict[str, BlockMatrix], Array, dict[str, float]]:
+        """Mean and half difference of F_α and F_β, their eigenvalues [2, n_orbitals], and ⟨S²⟩ with its contamination.
+
+        Raises:
+            BadLabelError: A label that must not be learned from.
+        """
+        energies = np.stack([eigh(one, overlap, eigvals_only=True) for one in fock])
+        for one, density, levels, n in zip(fock, field.make_rdm1(), energies, field.mol.nelec):
+            check_label(one, overlap, density, levels, n, filling=1)
+        s_squared = float(field.spin_square()[0])
+        contamination = check_spin(s_squared, field.mol.spin, self.guard.max_spin_contamination)
+        alpha, beta = (BlockMatrix.from_dense(layout, 0.5 * (one + one.T)) for one in fock)
+        halves = {"hamiltonian": alpha.plus(beta), "spin_splitting": alpha.minus(beta)}
+        matrices = {name: replace(both, values=0.5 * both.values) for name, both in halves.items()}
+        return matrices, energies, {"s_squared": s_squared, "spin_contamination": contamination}
+
+    def _field(self, mole: Any, vector: Array) -> Any:
         """The mean-field object, not yet run; of the class itself, since `dft.RKS` may turn into an open shell."""
-        field = dft.rks.RKS(mole, xc=self.level.functional)
+        field = (dft.uks.UKS if mole.spin else dft.rks.RKS)(mole, xc=self.level.functional)
         field.verbose, field.chkfile = 0, None
         field.grids.level = self.level.grid_level
         field.conv_tol, field.max_cycle = self.level.conv_tol, self.scf.max_cycle
         if self.level.density_fit:
             field = field.density_fit(auxbasis=self.level.auxbasis)
         field._numint = CachingNumInt(field._numint)
-        return field
+        return in_electric_field(field, vector)
 
-    def _converge(self, mole: Any) -> tuple[Any, Array, str, int]:
+    def _converge(self, mole: Any, vector: Array) -> tuple[Any, Array, str, int]:
         """Climbs the ladder DIIS, level shift, second order until one of them converges.
 
         Returns:
-            The converged object, F at its density [n_orbitals, n_orbitals] (Hartree), name of the step, all cycles.
+            The converged object, F at its density [(2,) n_orbitals, n_orbitals] (Hartree), name of the step, cycles.
         """
-        field = self._field(mole)
+        field = self._field(mole, vector)
         last = _LastFock(field)
         field.kernel()
         del field.get_fock

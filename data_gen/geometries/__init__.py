@@ -1,8 +1,8 @@
 """Geometries of a generation: sources, the sampling of each, and random orientations.
 
 Every structure is an `ase.Atoms` in Å whose ``info`` carries ``source``, ``molecule`` (by which data are split) and
-``charge`` (e). The random numbers of structure i depend on the seed and on i alone, so that asking for more structures
-later keeps those that are already labelled.
+``charge`` (e), perhaps ``spin`` (unpaired electrons) and ``electric_field`` (V/Å). The random numbers of structure i
+depend on the seed and on i alone, so that asking for more structures later keeps those that are already labelled.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from data_gen.geometries.files import file_structures
 from data_gen.geometries.molecules import g2_structures, smiles_structures
 from data_gen.geometries.sampling import sample
 from hampred.config import AtomsConfig, BulkConfig, FileConfig, G2Config, GenerateConfig, SmilesConfig, SourceConfig
+from hampred.interop.electric_field import KEY, rotated
 
 DECIMALS = 8
 """Positions are rounded to 1e-8 Å: the same on every machine, and the same after a text file."""
@@ -32,21 +33,25 @@ def geometries(config: GenerateConfig) -> Iterator[Atoms]:
         for number, base in enumerate(_base(source, config.seed)):
             if source.charge is not None:
                 base.info["charge"] = source.charge
+            if source.spin is not None:
+                base.info["multiplicity"] = source.spin + 1  # which has but one meaning
             for count, atoms in enumerate(_sampled(base, source, (config.seed, place, number))):
                 rng = np.random.default_rng((config.seed, place, number, 99, count))
                 yield turned(atoms, Rotation.random(random_state=rng).as_matrix() if source.rotate else np.eye(3))
 
 
 def turned(atoms: Atoms, rotation: NDArray[np.float64]) -> Atoms:
-    """A copy with positions r and cell vectors turned to Q r, rounded to `DECIMALS`.
+    """A copy with positions r, cell vectors and electric field turned to Q r, rounded to `DECIMALS`.
 
     Args:
         atoms: The structure.
         rotation: Orthogonal matrix Q [3, 3].
     """
-    new = atoms.copy()
-    new.positions = np.round(atoms.positions @ rotation.T, DECIMALS)
-    new.cell = np.round(atoms.cell.array @ rotation.T, DECIMALS)
+    new = rotated(atoms, rotation)
+    new.positions = np.round(new.positions, DECIMALS)
+    new.cell = np.round(new.cell.array, DECIMALS)
+    if KEY in new.info:
+        new.info[KEY] = np.round(new.info[KEY], DECIMALS).tolist()
     return new
 
 

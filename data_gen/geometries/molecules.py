@@ -9,10 +9,10 @@ from hampred.errors import HampredError
 
 
 def g2_structures(names: Sequence[str]) -> Iterator[Atoms]:
-    """Closed-shell molecules of the G2 set at their reference geometries.
+    """Molecules of the G2 set at their reference geometries, with their unpaired electrons.
 
     Raises:
-        HampredError: ASE's G2 set has no such molecule, or it is an open shell.
+        HampredError: ASE's G2 set has no such molecule.
     """
     from ase.collections import g2
 
@@ -22,12 +22,10 @@ def g2_structures(names: Sequence[str]) -> Iterator[Atoms]:
             hint = f"did you mean {', '.join(close)}?" if close else "see ase.collections.g2.names."
             raise HampredError(f"ASE's G2 set has no molecule {name!r}: {hint}")
         molecule = g2[name]
-        if abs(molecule.get_initial_magnetic_moments()).sum() > 0:
-            raise HampredError(
-                f"{name} is an open shell in the G2 set: closed shells alone can be labelled; leave it out."
-            )
         atoms = Atoms(molecule.numbers, molecule.positions)
         atoms.info = {"source": "g2", "molecule": name, "charge": 0}
+        if spin := round(molecule.get_initial_magnetic_moments().sum()):
+            atoms.info["spin"] = spin
         yield atoms
 
 

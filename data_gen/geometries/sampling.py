@@ -1,4 +1,4 @@
-"""Structures about a given one: rattling, strain, defects, normal modes, molecular dynamics."""
+"""Structures about a given one: rattling, strain, defects, fields, normal modes, molecular dynamics."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data_gen.geometries.defects import substitutions, vacancies
 from hampred.config import (
+    FieldConfig,
     MolecularDynamicsConfig,
     NormalModesConfig,
     RattleConfig,
@@ -17,6 +18,7 @@ from hampred.config import (
     VacancyConfig,
 )
 from hampred.errors import HampredError
+from hampred.interop.electric_field import with_field
 
 Array = NDArray[np.float64]
 Seed = tuple[int, ...]
@@ -25,6 +27,9 @@ SOFTEST_MODE = 100.0
 """cm⁻¹: softer modes are sampled as if they were as stiff as this; linear displacements along them would be absurd."""
 
 GOLDEN_RATIO = (1 + 5**0.5) / 2
+
+FIELD_DECIMALS = 8
+"""Fields are rounded to 1e-8 V/Å, as positions are."""
 
 HESSIAN_STEP = 0.005
 """Å, of the central differences of GFN2-xTB forces."""
@@ -38,12 +43,12 @@ def sample(atoms: Atoms, how: Any, seed: Seed) -> Iterator[Atoms]:
     """
     source = f"{atoms.info.get('source', '')} {how.kind}".strip()
     for new in _made(atoms, how, seed):
-        new.info = {**atoms.info, "source": source}
+        new.info = {**atoms.info, **new.info, "source": source}
         yield new
 
 
 def _made(atoms: Atoms, how: Any, seed: Seed) -> Iterator[Atoms]:
-    """The new structures, without ``info``."""
+    """The new structures, with no more ``info`` than the electric field that they were put into."""
     if isinstance(how, (StrainConfig, VacancyConfig, SubstitutionConfig)) and not atoms.pbc.any():
         raise HampredError(
             f"The sampling {how.kind} is for crystals: sample molecules with rattle, normal_modes or md."
@@ -52,6 +57,8 @@ def _made(atoms: Atoms, how: Any, seed: Seed) -> Iterator[Atoms]:
         return vacancies(atoms, how, seed)
     if isinstance(how, SubstitutionConfig):
         return substitutions(atoms, how, seed)
+    if isinstance(how, FieldConfig):
+        return in_fields(atoms, how, seed)
     if isinstance(how, StrainConfig):
         made = strained(atoms, how, seed)
     else:
@@ -77,6 +84,21 @@ def rattled(atoms: Atoms, how: RattleConfig, seed: Seed) -> Iterator[Array]:
     for number in range(how.count):
         rng = np.random.default_rng((*seed, number))
         yield atoms.positions + how.stdev * rng.standard_normal(atoms.positions.shape)
+
+
+def in_fields(atoms: Atoms, how: FieldConfig, seed: Seed) -> Iterator[Atoms]:
+    """The molecule in uniform electric fields: random directions, strengths spread evenly up to the largest.
+
+    Raises:
+        HampredError: A crystal.
+    """
+    if atoms.pbc.any():
+        raise HampredError("The sampling field is for molecules: sample crystals with strain and rattle.")
+    for number in range(how.count):
+        rng = np.random.default_rng((*seed, number))
+        direction = rng.standard_normal(3)
+        field = how.strength * rng.random() * direction / np.linalg.norm(direction)
+        yield with_field(Atoms(atoms.numbers, atoms.positions), np.round(field, FIELD_DECIMALS))
 
 
 def strained(atoms: Atoms, how: StrainConfig, seed: Seed) -> Iterator[tuple[Array, Array]]:

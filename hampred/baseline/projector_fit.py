@@ -139,6 +139,8 @@ def _equations(
                 here.add_to(mine[power, row], slopes[here.atom] ** power * product)
     place = np.concatenate([np.arange(terms[z].first, terms[z].end) for z in features])
     target = sample.hamiltonian.on_pairs_of(s).values - t.values
+    if integrals.electric_field.any():  # which is no part of what an atom does
+        target = target - integrals.field_potential.values
     rows = np.concatenate([f[..., :-1].reshape(-1, len(s.values)) for f in features.values()])
     return place, *_weighted(rows, target, s, sample)
 

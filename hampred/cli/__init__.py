@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, 1 failed, 2 bad input, 130 interrupted.
     """
+    os.environ["MPLBACKEND"] = "agg"  # that of a notebook's kernel, which is inherited, may not be installed here
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or os.environ.get("HAMPRED_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]

@@ -50,6 +50,9 @@ def predict(
     charge: Annotated[
         int | None, typer.Option(help="Total charge of each structure, e; by default what its file says, else 0.")
     ] = None,
+    spin: Annotated[
+        int | None, typer.Option(help="Unpaired electrons of each structure; by default what its file says, else 0.")
+    ] = None,
     formats: Annotated[
         list[Format] | None,
         typer.Option("--format", help="Kind of files to write; repeatable.", show_default="npz"),
@@ -73,11 +76,14 @@ def predict(
 
     predictor = inference.load(model, dtype=precision.value)
     crystals = predictor.level.crystal is not None
+    kinds = {}
     for name, atoms in named.items():
-        predictor.check(atoms, charge, name)
+        if spin is not None:
+            atoms.info["multiplicity"] = spin + 1
+        own_charge = predictor.check(atoms, charge, name)
         require_affordable(predictor, atoms, name)
+        kinds[name] = kind_of(atoms, is_large(predictor, atoms), own_charge)
     files = PredictionFiles(out, [*dict.fromkeys(f.value for f in formats or [Format.NPZ])], energy, forces, spacing)
-    kinds = {name: kind_of(atoms, is_large(predictor, atoms)) for name, atoms in named.items()}
     files.check(named, kinds, predictor.basis)
     require_writable(out)
     results = []

@@ -13,8 +13,11 @@ Array = NDArray[np.float64]
 SHARE = 0.9
 """Of the errors that lie within the bounds."""
 
-STEEPEST = 2.0
-"""Largest power of the novelty with which a bound grows."""
+PRIOR, WIDTH, STEEPEST = 0.5, 0.3, 1.5
+"""Power of the novelty with which a bound grows: expected, since a novelty is a variance; its width; and the largest.
+
+Validation labels of one molecule are all about as novel, and say little of the power by themselves.
+"""
 
 LEVELS = ("usual", "unusual", "unlike the labels")
 """Warning levels; bounds hold for the first two, and were not tested for the third."""
@@ -57,9 +60,9 @@ class Confidence:
 class Calibration:
     """Bounds of errors as powers of the mean novelty u of a structure's atoms: q u^b.
 
-    The power is fitted; q makes `SHARE` of the errors of the calibration labels lie within (split conformal prediction
-    with a scaled score: Papadopoulos et al. 2002, Lei et al. 2018). Labels of one molecule are alike, so that each
-    molecule counts once.
+    The power is fitted (`PRIOR`); q makes `SHARE` of the errors of the calibration labels lie within (split conformal
+    prediction with a scaled score: Papadopoulos et al. 2002, Lei et al. 2018). Labels of one molecule are alike, so
+    that each molecule counts once.
 
     Attributes:
         laws: Metric → (b, q).
@@ -144,13 +147,13 @@ def _weights(names: NDArray[Any]) -> Array:
 
 
 def _law(u: Array, e: Array, weights: Array) -> tuple[float, float]:
-    """Power b and factor q of a bound q u^b."""
-    power = 0.0
+    """Power b and factor q of a bound q u^b; b by least squares with a normal prior about `PRIOR`."""
     x = np.log(u)
     y = np.log(np.maximum(e, 1e-3 * max(float(np.median(e)), 1e-12)))  # no error is zero but by chance
-    spread = float(np.sum(weights * (x - np.average(x, weights=weights)) ** 2))
-    if spread > 1e-12:
-        together = np.sum(weights * (x - np.average(x, weights=weights)) * (y - np.average(y, weights=weights)))
-        power = float(np.clip(together / spread, 0.0, STEEPEST))
+    x, y = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
+    noise = float(np.average((y - PRIOR * x) ** 2, weights=weights))
+    spread, together = float(np.sum(weights * x * x)), float(np.sum(weights * x * (y - PRIOR * x)))
+    power = PRIOR + together / max(spread + noise / WIDTH**2, 1e-12)
+    power = float(np.clip(power, 0.0, STEEPEST))
     n = float(weights.sum())  # molecules
     return power, weighted_quantile(e / u**power, weights, min(SHARE * (1 + 1 / n), 1.0))

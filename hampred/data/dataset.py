@@ -18,6 +18,7 @@ from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph
 from hampred.data.sample import HamiltonianSample
 from hampred.data.system import System
+from hampred.errors import HampredError
 from hampred.interop.integrals import Integrals
 
 Array = NDArray[np.float64]
@@ -35,12 +36,12 @@ class LabelledGraph:
     """Graphs and their labels, one system or a batch of molecules or of crystals.
 
     Values stand in the order of the graph's value lists: all onsite ones of the batch, then all offsite ones. Molecules
-    have one k-point, Γ, with real orbitals.
+    have one k-point, Γ, with real orbitals. Where spins are told apart, α and β take the place of two k-points.
 
     Attributes:
         graph: What the network sees.
-        onsite: Elements of ΔH of the onsite blocks [n_onsite_values], Hartree.
-        offsite: Elements of ΔH of the pairs [n_offsite_values], Hartree.
+        onsite: Elements of ΔH of the onsite blocks [n_onsite_values], Hartree; of ΔH_α and ΔH_β [n_onsite_values, 2].
+        offsite: Elements of ΔH of the pairs, likewise.
         phases: e^{2πi k·R} of each offsite value at each k [n_offsite_values, n_k].
         orbitals: Orbitals of the label as columns, weighted [n_systems, n_k, n_orbitals, n_orbitals], zero-padded.
         orbital_weights: 1 for occupied orbitals, falling with energy above the LUMO [n_systems, n_k, n_orbitals].
@@ -87,12 +88,13 @@ class LabelledGraph:
         return first, second
 
     def bloch(self, onsite: Tensor, offsite: Tensor) -> Tensor:
-        """Bloch sums Σ_R e^{2πi k·R} M(R) [n_systems, n_k, n_orbitals, n_orbitals] from elements of a matrix."""
+        """Bloch sums Σ_R e^{2πi k·R} M(R) [n_systems, n_k, n_orbitals, n_orbitals] from elements of M, or of each M."""
         phases = self.phases.to(torch.promote_types(onsite.dtype, self.phases.dtype))
         graph, size, n_k = self.graph, self.graph.dense_size, phases.shape[1]
         flat = phases.new_zeros(graph.n_systems * size * size, n_k)
-        flat = flat.index_add(0, graph.dense_index[0], onsite.to(phases.dtype)[:, None].expand(-1, n_k))
-        flat = flat.index_add(0, graph.dense_index[1], offsite[:, None] * phases)
+        onsite, offsite = (part if part.ndim == 2 else part[:, None] for part in (onsite, offsite))
+        flat = flat.index_add(0, graph.dense_index[0], onsite.to(phases.dtype).expand(-1, n_k))
+        flat = flat.index_add(0, graph.dense_index[1], offsite * phases)
         return flat.unflatten(0, (-1, size, size)).permute(0, 3, 1, 2)
 
 
@@ -103,23 +105,40 @@ def label_graph(
     cutoff: float,
     pair_cutoff: float,
     inputs: Sequence[str] = (),
+    with_spins: bool = False,
 ) -> LabelledGraph:
-    """Graph of a sample with ΔH = H − H0 as its label; see `System.of` for the arguments.
+    """Graph of a sample with ΔH = H − H0 as its label; see `System.of` for the other arguments.
+
+    Args:
+        sample: The label.
+        baseline: Gives H0, the same for both spins.
+        decomposer: Of the network.
+        cutoff: Å.
+        pair_cutoff: Å.
+        inputs: Matrices that the network is given.
+        with_spins: Whether the label is that of α and β, which a closed shell has as well.
 
     Raises:
-        HampredError: The sample's basis is not the decomposer's.
+        HampredError: The sample's basis is not the decomposer's, or it is an open shell and spins are not told apart.
     """
+    if sample.spin and not with_spins:
+        raise HampredError(f"A label has {sample.spin} unpaired electrons: let net.conditions hold spin.")
     decomposer.basis.require_compatible(sample.basis, "the model", "the data")
     integrals = Integrals(sample.atoms, sample.level.basis, sample.charge, sample.spin)
     system = System.of(integrals, baseline, decomposer, cutoff, pair_cutoff, inputs)
-    graph, skeleton, s = system.graph, system.skeleton, integrals.overlap.on_pairs_of(system.skeleton).values
+    graph, skeleton, s_blocks = system.graph, system.skeleton, integrals.overlap
+    s = s_blocks.on_pairs_of(skeleton).values
     values = sample.hamiltonian.on_pairs_of(skeleton).values - system.baseline.on_pairs_of(skeleton).values
     n_onsite, gauge = len(graph.onsite_values), np.empty(0)
     if sample.atoms.pbc.any():
         values, gauge = values - (values @ s) / (s @ s) * s, s
     kpoints = _kpoints(sample.atoms)
     phases = np.exp(2j * np.pi * skeleton.cell_shifts @ kpoints.T)[skeleton.pair_of_value[n_onsite:]]
-    orbitals, weights = zip(*(_damped_orbitals(sample.hamiltonian, integrals.overlap, k, sample) for k in kpoints))
+    solved = [_damped_orbitals(sample.hamiltonian, s_blocks, k, sample.n_occupied, sample.atoms) for k in kpoints]
+    if with_spins:
+        values, solved = _of_spins(values, skeleton, s_blocks, sample, solved[0])
+        phases = np.repeat(phases, 2, axis=1)
+    orbitals, weights = zip(*solved)
     return LabelledGraph(
         graph=graph,
         onsite=_single(values[:n_onsite]),
@@ -130,6 +149,19 @@ def label_graph(
         gauge_onsite=_single(gauge[:n_onsite]),
         gauge_offsite=_single(gauge[n_onsite:]),
     )
+
+
+def _of_spins(
+    values: Array, skeleton: BlockMatrix, s: BlockMatrix, sample: HamiltonianSample, closed: tuple[NDArray, Array]
+) -> tuple[Array, list[tuple[NDArray, Array]]]:
+    """Elements of ΔH of α and β [n_values, 2], and the orbitals of both."""
+    if sample.spin_splitting is None:
+        return np.stack([values, values], axis=1), [closed, closed]
+    split = sample.spin_splitting.on_pairs_of(skeleton).values
+    h, difference = sample.hamiltonian, sample.spin_splitting.on_pairs_of(sample.hamiltonian)
+    both = (h.plus(difference), h.minus(difference))
+    solved = [_damped_orbitals(f, s, np.zeros(3), n, sample.atoms) for f, n in zip(both, sample.n_of_spins)]
+    return np.stack([values + split, values - split], axis=1), solved
 
 
 def _single(array: NDArray) -> Tensor:
@@ -145,13 +177,13 @@ def _kpoints(atoms: Atoms) -> Array:
     return np.concatenate([np.zeros((1, 3)), generator.uniform(-0.5, 0.5, (N_KPOINTS - 1, 3)) * atoms.pbc])
 
 
-def _damped_orbitals(h: BlockMatrix, s: BlockMatrix, k: Array, sample: HamiltonianSample) -> tuple[NDArray, Array]:
+def _damped_orbitals(h: BlockMatrix, s: BlockMatrix, k: Array, n_occupied: int, atoms: Atoms) -> tuple[NDArray, Array]:
     """Orbitals at one k (columns), times weights that fall by 1/e for every `DAMPING` above the LUMO; the weights."""
     matrices = (matrix.bloch(k) if k.any() else matrix.to_dense() for matrix in (h, s))
     energies, orbitals = eigh(*matrices)
-    lumo = energies[min(sample.n_occupied, len(energies) - 1)]
+    lumo = energies[min(n_occupied, len(energies) - 1)]
     weights = np.exp(-np.maximum(energies - lumo, 0) / DAMPING)
-    return (orbitals if not sample.atoms.pbc.any() else orbitals.astype(complex)) * weights, weights
+    return (orbitals if not atoms.pbc.any() else orbitals.astype(complex)) * weights, weights
 
 
 class Batches:

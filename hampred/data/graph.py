@@ -45,6 +45,9 @@ class HamiltonianGraph:
         onsite_places: Row and column of each onsite value in the matrix of its system [n_onsite_values, 2].
         offsite_places: The same for the pairs [n_offsite_values, 2].
         counts: Atoms, pairs, onsite values, offsite values and orbitals of each system [n_systems, 5].
+        charge: Total charge of each system [n_systems], e, float64.
+        spin: Unpaired electrons of each system [n_systems], float64.
+        electric_field: Of each system [n_systems, 3], V/Å, float64.
     """
 
     numbers: Tensor
@@ -60,6 +63,9 @@ class HamiltonianGraph:
     onsite_places: Tensor
     offsite_places: Tensor
     counts: Tensor
+    charge: Tensor
+    spin: Tensor
+    electric_field: Tensor
 
     @property
     def n_systems(self) -> int:
@@ -105,6 +111,11 @@ class HamiltonianGraph:
         """The graph of one system with the elements [n_values, n_inputs] of the matrices that the network is given."""
         n_onsite = len(self.onsite_values)
         return replace(self, onsite_inputs=values[:n_onsite], offsite_inputs=values[n_onsite:])
+
+    def under(self, charge: int, spin: int, electric_field: Array) -> "HamiltonianGraph":
+        """The graph of one system with a total charge (e), unpaired electrons and an electric field [3] (V/Å)."""
+        charges, spins = torch.tensor([[charge], [spin]], dtype=torch.float64)
+        return replace(self, charge=charges, spin=spins, electric_field=torch.from_numpy(electric_field)[None])
 
     @staticmethod
     def batch(graphs: Sequence["HamiltonianGraph"], n_slots: int) -> "HamiltonianGraph":
@@ -186,5 +197,8 @@ def graph_of_pairs(
         onsite_places=places[:n_onsite],
         offsite_places=places[n_onsite:],
         counts=torch.tensor([[n, len(pairs), n_onsite, len(padded) - n_onsite, layout.n_orbitals]]),
+        charge=torch.zeros(1, dtype=torch.float64),
+        spin=torch.zeros(1, dtype=torch.float64),
+        electric_field=torch.zeros(1, 3, dtype=torch.float64),
     )
     return graph, matrix

@@ -60,5 +60,17 @@ def _density(skeleton: BlockMatrix, h0: BlockMatrix, integrals: Integrals) -> Ar
     return density[skeleton.rows, skeleton.columns]
 
 
-INPUTS = {"overlap": _overlap, "baseline": _baseline, "density": _density}
-"""The input matrices by name: S, H0 (Hartree), and S D S of H0."""
+def _spin_density(skeleton: BlockMatrix, h0: BlockMatrix, integrals: Integrals) -> Array:
+    """S (D_α − D_β) S of the orbitals of H0, where unpaired electrons sit; zero of a closed shell."""
+    if not integrals.spin:
+        return np.zeros(skeleton.starts[-1])
+    s = integrals.overlap.to_dense()
+    energies, orbitals = solve(h0.to_dense(), s)
+    doubled = (integrals.n_electrons + integrals.spin, integrals.n_electrons - integrals.spin)
+    alpha, beta = (0.5 * fermi_occupations(energies, n, TEMPERATURE) if n else 0.0 for n in doubled)
+    dual = s @ orbitals
+    return ((dual * (alpha - beta)) @ dual.T)[skeleton.rows, skeleton.columns]
+
+
+INPUTS = {"overlap": _overlap, "baseline": _baseline, "density": _density, "spin_density": _spin_density}
+"""The input matrices by name: S, H0 (Hartree), S D S of H0, and S (D_α − D_β) S."""

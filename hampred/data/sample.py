@@ -14,6 +14,7 @@ from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.errors import HampredError
 from hampred.interop.crystal_level import CrystalLevel
+from hampred.interop.electric_field import electric_field
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,12 @@ class HamiltonianSample:
     """One labelled structure.
 
     Attributes:
-        atoms: Numbers, positions (Å), cell and periodicity.
+        atoms: Numbers, positions (Å), cell and periodicity; ``info`` holds electric field and spin, if there are any.
         basis: Orbitals of its elements.
-        matrices: ``hamiltonian`` (Hartree); the overlap is never stored, since it is analytic.
-        orbital_energies: Eigenvalues [n_orbitals], Hartree; of a crystal at Γ, and up to a constant (H up to μS).
+        matrices: ``hamiltonian`` (Hartree), of an open shell the mean of those of α and β, and ``spin_splitting``, half
+            their difference; the overlap is never stored, since it is analytic.
+        orbital_energies: Eigenvalues [n_orbitals], Hartree; of a crystal at Γ, and up to a constant (H up to μS); of an
+            open shell those of α and β [2, n_orbitals].
         level: What defines the label.
         total_energy: Hartree, of a crystal that of one cell.
         dipole: Atomic units [3]; NaN for a crystal.
@@ -105,8 +108,18 @@ class HamiltonianSample:
 
     @property
     def hamiltonian(self) -> BlockMatrix:
-        """The label F as blocks, Hartree."""
+        """The label F as blocks, Hartree; of an open shell the mean over the spins."""
         return self.matrices["hamiltonian"]
+
+    @property
+    def spin_splitting(self) -> BlockMatrix | None:
+        """½ (F_α − F_β) as blocks, Hartree; None of a closed shell."""
+        return self.matrices["spin_splitting"] if self.spin else None
+
+    @property
+    def electric_field(self) -> NDArray[np.float64]:
+        """Uniform field that the molecule is in [3], V/Å."""
+        return electric_field(self.atoms)
 
     @property
     def n_electrons(self) -> int:
@@ -118,16 +131,24 @@ class HamiltonianSample:
         """Doubly occupied orbitals of the closed shell, or filled bands of an insulator."""
         return self.n_electrons // 2
 
+    @property
+    def n_of_spins(self) -> tuple[int, int]:
+        """Electrons of spin α and β of a molecule."""
+        return (self.n_electrons + self.spin) // 2, (self.n_electrons - self.spin) // 2
+
 
 def structure_key(atoms: Atoms, charge: int, spin: int, level: LevelOfTheory) -> str:
-    """Name of a label: SHA-256 of the structure and its level of theory; the same task has the same key everywhere.
+    """Name of a label: SHA-256 of the structure, its field and its level of theory; one task has one key everywhere.
 
     Returns:
         64 hexadecimal digits.
     """
     definition = {**level.to_dict(), "code": ""}
+    field = np.round(electric_field(atoms), 10)
     text = json.dumps([definition, int(charge), int(spin), [bool(b) for b in atoms.pbc]], sort_keys=True)
     digest = hashlib.sha256(text.encode())
+    if field.any():  # so that keys of structures without one are what they were before there were fields
+        digest.update(np.ascontiguousarray(field, dtype="<f8").tobytes())
     digest.update(np.ascontiguousarray(atoms.numbers, dtype="<i8").tobytes())
     digest.update(np.ascontiguousarray(np.round(atoms.positions, 10), dtype="<f8").tobytes())
     digest.update(np.ascontiguousarray(np.round(atoms.cell.array, 10), dtype="<f8").tobytes())

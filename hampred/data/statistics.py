@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hampred.blocks.decomposer import BlockDecomposer
+from hampred.data.dataset import LabelledGraph
 from hampred.data.graph import HamiltonianGraph
 
 INPUT_FLOOR = 1e-3
@@ -88,18 +89,31 @@ def block_statistics(
 
 
 def all_statistics(
-    labels: Sequence[tuple[HamiltonianGraph, Tensor, Tensor]], decomposer: BlockDecomposer
-) -> tuple[BlockStatistics, list[BlockStatistics]]:
-    """Statistics of ΔH, and of each input matrix of the graphs.
+    labels: Sequence[LabelledGraph], decomposer: BlockDecomposer
+) -> tuple[BlockStatistics, list[BlockStatistics], BlockStatistics | None]:
+    """Statistics of ΔH, of each input matrix, and of the splitting by spin over the unpaired electrons.
 
     Args:
-        labels: As of `block_statistics`.
+        labels: Of one system each.
         decomposer: Blocks ↔ irreps.
+
+    Returns:
+        The last is None where spins are not told apart or there is no open shell.
     """
     inputs = [
         block_statistics(
-            ((g, g.onsite_inputs[:, k], g.offsite_inputs[:, k]) for g, _, _ in labels), decomposer, INPUT_FLOOR
+            ((x.graph, x.graph.onsite_inputs[:, k], x.graph.offsite_inputs[:, k]) for x in labels),
+            decomposer,
+            INPUT_FLOOR,
         )
-        for k in range(labels[0][0].onsite_inputs.shape[1])
+        for k in range(labels[0].graph.onsite_inputs.shape[1])
     ]
-    return block_statistics(labels, decomposer), inputs
+    if labels[0].onsite.ndim == 1:
+        return block_statistics(((x.graph, x.onsite, x.offsite) for x in labels), decomposer), inputs, None
+    means = ((x.graph, x.onsite.mean(1), x.offsite.mean(1)) for x in labels)
+    split = [
+        (x.graph, *(0.5 * (part[:, 0] - part[:, 1]) / x.graph.spin for part in (x.onsite, x.offsite)))
+        for x in labels
+        if x.graph.spin.any()
+    ]
+    return block_statistics(means, decomposer), inputs, block_statistics(split, decomposer) if split else None

@@ -24,9 +24,11 @@ from hampred.blocks.matrix import BlockMatrix
 from hampred.data.sample import HamiltonianSample, LevelOfTheory
 from hampred.errors import HampredError
 from hampred.files import replacing
+from hampred.interop.electric_field import with_field
 
 FORMAT = "hampred-store"
-VERSION = 1
+VERSION = 2
+"""Since 2 with electric fields and open shells."""
 
 # array → (offsets that cut it into samples, trailing shape, type); "samples" means one row a sample
 SCHEMA: dict[str, tuple[str, tuple[int, ...], str]] = {
@@ -37,6 +39,7 @@ SCHEMA: dict[str, tuple[str, tuple[int, ...], str]] = {
     "scf_cycles": ("samples", (), "<i4"),
     "charge": ("samples", (), "<i4"),
     "spin": ("samples", (), "<i4"),
+    "electric_field": ("samples", (3,), "<f8"),  # V/Å
     "sha256": ("samples", (32,), "|u1"),
     "numbers": ("atoms", (), "<i4"),
     "positions": ("atoms", (3,), "<f8"),  # Å
@@ -44,10 +47,14 @@ SCHEMA: dict[str, tuple[str, tuple[int, ...], str]] = {
     "pairs": ("pairs", (2,), "<i4"),  # one of (i, j, R) and (j, i, −R)
     "cell_shifts": ("pairs", (3,), "<i4"),
     "hamiltonian": ("values", (), "<f8"),  # Hartree, PySCF's AO order
-    "orbital_energies": ("orbitals", (), "<f8"),  # Hartree
+    "spin_splitting": ("splittings", (), "<f8"),  # Hartree; of open shells alone
+    "orbital_energies": ("orbitals", (), "<f8"),  # Hartree; of open shells α, then β
     "provenance": ("text", (), "|u1"),  # JSON
 }
-RAGGED = ("atoms", "pairs", "values", "orbitals", "text")
+ADDED = ("electric_field", "spin_splitting")
+"""Arrays that older stores lack. The SHA-256 leaves them out where they are zero: it stays what it was in those."""
+
+RAGGED = ("atoms", "pairs", "values", "splittings", "orbitals", "text")
 
 
 class _Sink(io.FileIO):
@@ -151,6 +158,7 @@ def _append(file: h5py.File, name: str, array: NDArray) -> None:
 def _arrays(sample: HamiltonianSample) -> dict[str, NDArray]:
     """The rows that a sample adds to each array of the schema."""
     atoms, matrix = sample.atoms, _upper(sample.hamiltonian)
+    splitting = sample.spin_splitting
     forces = np.full((len(atoms), 3), np.nan) if sample.forces is None else sample.forces
     raw: dict[str, Any] = {
         "cell": [atoms.cell.array],
@@ -160,13 +168,15 @@ def _arrays(sample: HamiltonianSample) -> dict[str, NDArray]:
         "scf_cycles": [sample.scf_cycles],
         "charge": [sample.charge],
         "spin": [sample.spin],
+        "electric_field": [sample.electric_field],
         "numbers": atoms.numbers,
         "positions": atoms.positions,
         "forces": forces,
         "pairs": matrix.pairs,
         "cell_shifts": matrix.cell_shifts,
         "hamiltonian": matrix.values,
-        "orbital_energies": sample.orbital_energies,
+        "spin_splitting": [] if splitting is None else _upper(splitting.on_pairs_of(sample.hamiltonian)).values,
+        "orbital_energies": np.ravel(sample.orbital_energies),
         "provenance": np.frombuffer(json.dumps(dict(sample.provenance)).encode(), dtype="|u1"),
     }
     arrays = {name: np.asarray(value, dtype=SCHEMA[name][2]) for name, value in raw.items()}
@@ -177,7 +187,7 @@ def _arrays(sample: HamiltonianSample) -> dict[str, NDArray]:
 def _digest(arrays: Mapping[str, NDArray]) -> bytes:
     digest = hashlib.sha256()
     for name in SCHEMA:
-        if name != "sha256":
+        if name != "sha256" and (name not in ADDED or arrays[name].any()):
             digest.update(np.ascontiguousarray(arrays[name]).tobytes())
     return digest.digest()
 
@@ -235,8 +245,10 @@ class Store:
                 raise HampredError(f"{self.path} has a format newer than {VERSION}: update hampred.")
             self.basis = OrbitalBasis.from_dict(self.header["basis"])
             self.level = LevelOfTheory.from_dict(self.header["level"])
-            self._offsets = {name: self._dataset(f"offsets/{name}")[()] for name in RAGGED}
-            self._data = {name: self._dataset(name) for name in SCHEMA}
+            self._schema = {k: v for k, v in SCHEMA.items() if self.header["version"] >= VERSION or k not in ADDED}
+            kinds = {kind for kind, _, _ in self._schema.values()} & set(RAGGED)
+            self._offsets = {name: self._dataset(f"offsets/{name}")[()] for name in kinds}
+            self._data = {name: self._dataset(name) for name in self._schema}
             self._check_lengths()
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise HampredError(f"{self.path} is not a hampred store or is damaged ({error}): make it again.") from error
@@ -264,7 +276,7 @@ class Store:
             raise HampredError(f"{self.path} is damaged ({name}: {error}): make the store again.") from error
 
     def _check_lengths(self) -> None:
-        for name, (kind, shape, dtype) in SCHEMA.items():
+        for name, (kind, shape, dtype) in self._schema.items():
             expected = len(self) if kind == "samples" else int(self._offsets[kind][-1])
             dataset = self._data[name]
             if dataset.shape != (expected, *shape) or dataset.dtype != np.dtype(dtype):
@@ -279,7 +291,10 @@ class Store:
     def _rows(self, index: int) -> dict[str, NDArray]:
         """The rows of one sample, whose SHA-256 is the one with which they were written."""
         rows = {}
-        for name, (kind, _, _) in SCHEMA.items():
+        for name, (kind, shape, dtype) in SCHEMA.items():
+            if name not in self._schema:
+                rows[name] = np.zeros((int(kind == "samples"), *shape), dtype=dtype)
+                continue
             span = slice(index, index + 1) if kind == "samples" else slice(*self._offsets[kind][index : index + 2])
             rows[name] = self._values(name, span)
         if _digest(rows) != rows["sha256"].tobytes():
@@ -297,21 +312,24 @@ class Store:
             raise IndexError(index)
         rows = self._rows(index)
         atoms = Atoms(rows["numbers"], rows["positions"], cell=rows["cell"][0], pbc=rows["pbc"][0].astype(bool))
+        atoms, spin = with_field(atoms, rows["electric_field"][0]), int(rows["spin"][0])
+        atoms.info |= {"spin": spin} if spin else {}
         layout = self.basis.layout(atoms.numbers)
         pairs, shifts = rows["pairs"].astype(np.int64), rows["cell_shifts"].astype(np.int64)
-        forces = rows["forces"]
+        forces, energies = rows["forces"], rows["orbital_energies"]
+        names = ("hamiltonian", "spin_splitting") if spin else ("hamiltonian",)
         return HamiltonianSample(
             atoms=atoms,
             basis=self.basis,
-            matrices={"hamiltonian": _full(BlockMatrix(layout, pairs, shifts, rows["hamiltonian"]))},
-            orbital_energies=rows["orbital_energies"],
+            matrices={name: _full(BlockMatrix(layout, pairs, shifts, rows[name])) for name in names},
+            orbital_energies=energies.reshape(2, -1) if spin else energies,
             level=self.level,
             total_energy=float(rows["total_energy"][0]),
             dipole=rows["dipole"][0],
             forces=None if np.isnan(forces).any() else forces,
             scf_cycles=int(rows["scf_cycles"][0]),
             charge=int(rows["charge"][0]),
-            spin=int(rows["spin"][0]),
+            spin=spin,
             provenance=json.loads(rows["provenance"].tobytes()),
         )
 
@@ -335,6 +353,11 @@ class Store:
             str(note.get("molecule") or Atoms(numbers[cuts[k] : cuts[k + 1]]).get_chemical_formula())
             for k, note in enumerate(notes)
         ]
+
+    @property
+    def spins(self) -> NDArray[np.int32]:
+        """Unpaired electrons of each sample [n_samples]."""
+        return self._values("spin")
 
     @property
     def n_atoms(self) -> NDArray[np.int64]:

@@ -51,7 +51,18 @@ class System:
             HampredError: An element is not in the decomposer's basis, or H0 or an input is not for such a structure.
         """
         graph, skeleton = build_graph(integrals.atoms, decomposer, cutoff, pair_cutoff)
-        h0 = baseline.blocks(integrals)
+        graph = graph.under(integrals.charge, integrals.spin, integrals.electric_field)
+        h0 = baseline_blocks(baseline, integrals)
         if inputs:
             graph = graph.with_inputs(input_values(inputs, skeleton, h0, integrals))
         return cls(integrals, h0, graph, skeleton)
+
+
+def baseline_blocks(baseline: Baseline, integrals: Integrals) -> BlockMatrix:
+    """H0 of a structure, Hartree: that of the baseline, and the potential of the electric field, which is analytic.
+
+    Raises:
+        HampredError: The structure is not of the kind that this H0 is for.
+    """
+    h0 = baseline.blocks(integrals)
+    return h0.plus(integrals.field_potential.on_pairs_of(h0)) if integrals.electric_field.any() else h0

@@ -17,6 +17,7 @@ from hampred.electronic.bands import Bands
 from hampred.electronic.kmesh import KMesh
 from hampred.electronic.kpath import KPath, band_path
 from hampred.errors import HampredError
+from hampred.interop.electric_field import rotated
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -131,11 +132,8 @@ class CrystalState:
         Args:
             rotation: Element Q of O(3), [3, 3].
         """
-        turned = self.atoms.copy()
-        turned.set_cell(self.atoms.cell.array @ rotation.T)
-        turned.positions = self.atoms.positions @ rotation.T
         h, s = self.hamiltonian.rotated(rotation), self.overlap.rotated(rotation)
-        return CrystalState(turned, h, s, self.n_electrons)
+        return CrystalState(rotated(self.atoms, rotation), h, s, self.n_electrons)
 
     def supercell(self, size: ArrayLike) -> "CrystalState":
         """The same crystal in a larger cell: three repetitions, or an integer matrix P for the cell vectors P·cell."""

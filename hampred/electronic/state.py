@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from ase import Atoms
@@ -13,6 +13,7 @@ from hampred.electronic import eigen, orbitals
 from hampred.electronic.properties import PROPERTIES
 from hampred.electronic.properties.potential import electrostatic_potential
 from hampred.electronic.properties.property import PropertyValues
+from hampred.interop.electric_field import rotated
 from hampred.interop.pyscf import build_mole
 
 Array = NDArray[np.float64]
@@ -83,6 +84,15 @@ class ElectronicState:
         """D [n, n] with tr(D S) = number of electrons."""
         return orbitals.density_matrix(self.orbital_coefficients, self.occupations)
 
+    @property
+    def density(self) -> Array:
+        """What functionals of the density take: D [n, n]."""
+        return self.density_matrix
+
+    def with_fock(self, fock: Array) -> Self:
+        """The same molecule with another Hamiltonian F [n, n], Hartree."""
+        return replace(self, hamiltonian=fock)
+
     @cached_property
     def mole(self) -> Any:
         """The molecule as PySCF's Mole, for integrals."""
@@ -103,12 +113,10 @@ class ElectronicState:
         return electrostatic_potential(self, points)
 
     def rotated(self, rotation: Array) -> "ElectronicState":
-        """The state of the molecule whose positions r became Q r: H and S become D H Dᵀ and D S Dᵀ.
+        """The state of the molecule whose positions r and field became Q r: H and S become D H Dᵀ and D S Dᵀ.
 
         Args:
             rotation: Element Q of O(3), [3, 3].
         """
-        d = self.layout.rotation(rotation)
-        atoms = self.atoms.copy()
-        atoms.positions = self.atoms.positions @ rotation.T
+        d, atoms = self.layout.rotation(rotation), rotated(self.atoms, rotation)
         return replace(self, atoms=atoms, hamiltonian=d @ self.hamiltonian @ d.T, overlap=d @ self.overlap @ d.T)

@@ -41,7 +41,7 @@ def calibrated(model: Model, stores: Sequence[Path | str], report: Report = lamb
         report: Told what is being done, how much is done, and of how much.
 
     Returns:
-        The same model; without calibration where no closed shell validated it.
+        The same model; without calibration where nothing validated it.
 
     Raises:
         HampredError: A store is missing or damaged.
@@ -55,8 +55,6 @@ def calibrated(model: Model, stores: Sequence[Path | str], report: Report = lamb
     errors: list[Mapping[str, float]] = []
     names: list[str] = []
     for name, label in _labels(stores, model.split.get("validation", ()), "measuring errors", report):
-        if label.spin:
-            continue
         invariants = predictor.invariants(label.atoms, label.charge)
         metrics = compare_states(predictor.predict(label.atoms, label.charge), label_state(label))
         novelties.append(float(known.novelty(label.atoms.numbers, invariants).mean()))

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hampred.electronic.crystal import CrystalState
+from hampred.electronic.open_shell import OpenShellState
+from hampred.evaluation.open_shells import SPIN_METRICS
 from hampred.evaluation.spectrum import finite
 from hampred.evaluation.states import State, compare_states, hamiltonian_blocks, metrics_of
 from hampred.harmonics import random_rotation
@@ -102,9 +104,10 @@ def rotation_test(
     """
     elements = rotations(count, seed)
     absolute, relative = (np.empty((len(labels), count)) for _ in range(2))
-    names = metrics_of(isinstance(labels[0], CrystalState))
-    metrics = {name: np.empty((len(labels), count)) for name in names}
-    unrotated = {name: np.empty(len(labels)) for name in names}
+    names = [*metrics_of(isinstance(labels[0], CrystalState))]
+    names += SPIN_METRICS if any(isinstance(label, OpenShellState) for label in labels) else []
+    metrics = {name: np.full((len(labels), count), np.nan) for name in names}
+    unrotated = {name: np.full(len(labels), np.nan) for name in names}
     for m, (label, prediction) in enumerate(zip(labels, predictions)):
         for name, value in compare_states(prediction, label).items():
             unrotated[name][m] = value

@@ -18,6 +18,7 @@ from hampred.errors import HampredError
 from hampred.evaluation.band_comparison import BandComparison, band_comparison
 from hampred.evaluation.coverage import coverage
 from hampred.evaluation.equivariance import RotationTest, rotation_test
+from hampred.evaluation.open_shells import SPIN_METRICS
 from hampred.evaluation.property_errors import FORCE_METRICS, PROPERTY_METRICS, property_errors
 from hampred.evaluation.spectrum import ErrorMap, finite, shell_names
 from hampred.evaluation.states import State, baseline_state, blocks, compare_states, label_state, levels, metrics_of
@@ -202,13 +203,15 @@ def evaluate(
         report: Told what is being done, how much is done, and of how much.
 
     Raises:
-        HampredError: Basis, level or split do not fit, a label is an open shell, or properties of crystals.
+        HampredError: Basis, level or split do not fit, a label is an open shell of which the model knows nothing, or
+            properties of crystals.
     """
     _require_fit(predictor, store)
     if properties and store.level.crystal is not None:
         raise HampredError(f"{store.path} holds crystals, and --properties is for molecules: leave it out.")
     chosen = choose(store, predictor.header["split"], split)
-    metrics = {**metrics_of(store.level.crystal is not None), **(PROPERTY_METRICS if properties else {})}
+    metrics = dict(metrics_of(store.level.crystal is not None))
+    metrics |= (SPIN_METRICS if store.spins[chosen].any() else {}) | (PROPERTY_METRICS if properties else {})
     result = Evaluation(_about(predictor, store, split), metrics)
     result.label_noise = store.header.get("label_noise_Eh")
     with_baseline = predictor.baseline_name != "none"
@@ -284,8 +287,7 @@ class _Collector:
         states = [prediction, base] if self.with_baseline else [prediction]
         found = [compare_states(state, label) for state in states]
         if self.properties:
-            assert isinstance(label, ElectronicState)
-            more = property_errors(cast(list[ElectronicState], states), label, sample)
+            more = property_errors(cast(list[ElectronicState], states), cast(ElectronicState, label), sample)
             found = [{**metrics, **others} for metrics, others in zip(found, more)]
         errors = found[0], found[1] if self.with_baseline else {}
         result.molecules.append(MoleculeResult(key, name, *errors, getattr(prediction, "confidence", None)))

@@ -13,6 +13,7 @@ from hampred.basis import OrbitalBasis
 from hampred.confidence import Confidence
 from hampred.electronic.crystal import CrystalState
 from hampred.electronic.eigen import DEPENDENCE, NearDependentBasis
+from hampred.electronic.open_shell import OpenShellState
 from hampred.electronic.sparse_state import SparseState
 from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
@@ -23,6 +24,7 @@ from hampred.evaluation.prediction_formats import (
     FORMATS,
     LARGE,
     MOLECULE,
+    OPEN_SHELL,
     Contents,
     State,
     frame,
@@ -32,6 +34,8 @@ from hampred.evaluation.prediction_formats import (
     write_extxyz,
 )
 from hampred.interop.block_file import BlockFile
+from hampred.interop.electric_field import electric_field
+from hampred.interop.structures import read_spin
 from hampred.units import DEBYE, HARTREE
 
 FRONTIER = 10
@@ -73,7 +77,7 @@ class PredictionFiles:
         """
         for name, kind in kinds.items():
             require_formats(self.formats, kind, name)
-            if (self.energy or self.forces) and kind != MOLECULE:
+            if (self.energy or self.forces) and kind not in (MOLECULE, OPEN_SHELL):
                 raise HampredError(
                     f"{name} is a {kind}, and molecules only have --energy and --forces: leave them out."
                 )
@@ -108,6 +112,8 @@ class PredictionFiles:
             found, arrays = _large_molecule(state)
         else:
             found, arrays = self._molecule(state)
+        if (field := electric_field(state.atoms)).any():
+            arrays["electric_field_V_A"] = field
         confidence = getattr(state, "confidence", None)
         if confidence is not None:
             found = {**found, **_sure(confidence), "notes": [*found["notes"], *confidence.notes(state.atoms)]}
@@ -130,9 +136,9 @@ class PredictionFiles:
         if self._frames:
             write_extxyz(self.out / EXTXYZ, self._frames)
 
-    def _molecule(self, state: ElectronicState) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What is told of a molecule, and its arrays: dense matrices and all orbitals."""
-        lost = state.layout.n_orbitals - len(state.orbital_energies)
+    def _molecule(self, state: ElectronicState | OpenShellState) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is told of a molecule, and its arrays: dense matrices and all orbitals, those of both spins."""
+        lost = state.layout.n_orbitals - state.orbital_energies.shape[-1]
         notes = [f"{lost} orbitals with an overlap eigenvalue below {DEPENDENCE} were projected out"] if lost else []
         energies = {"homo_eV": state.homo, "lumo_eV": state.lumo, "gap_eV": state.gap}
         told = {
@@ -153,6 +159,11 @@ class PredictionFiles:
             "dipole_ea0": state.dipole,
             "mulliken_charges_e": state.properties["mulliken_charges"],
         }
+        if isinstance(state, OpenShellState):
+            told |= {"spin": state.spin, "s_squared": state.s_squared}
+            arrays |= {"spin": state.spin, "spin_splitting": state.spin_splitting}
+            arrays |= {"spin_density_matrix": state.spin_density_matrix, "s_squared": state.s_squared}
+            arrays["mulliken_spins"] = state.properties["mulliken_spins"]
         if self.energy or self.forces:
             told["energy_Eh"] = arrays["energy_Eh"] = state.energy
         if self.forces:
@@ -166,9 +177,11 @@ def _sure(confidence: Confidence) -> dict[str, Any]:
     return {"novelty": float(confidence.novelty.mean()), "warning": confidence.warning, **bounds}
 
 
-def kind_of(atoms: Atoms, is_large: bool) -> str:
-    """Kind of a structure, of `hampred.evaluation.prediction_formats.KINDS`."""
-    return CRYSTAL if atoms.pbc.any() else LARGE if is_large else MOLECULE
+def kind_of(atoms: Atoms, is_large: bool, charge: int = 0) -> str:
+    """Kind of a structure of a total charge (e), of `hampred.evaluation.prediction_formats.KINDS`."""
+    if atoms.pbc.any():
+        return CRYSTAL
+    return OPEN_SHELL if read_spin(atoms, charge) else LARGE if is_large else MOLECULE
 
 
 def _crystal(state: CrystalState) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,21 +12,23 @@ from ase.data import chemical_symbols
 
 from hampred.basis import OrbitalBasis
 from hampred.electronic.crystal import CrystalState
+from hampred.electronic.open_shell import OpenShellState
 from hampred.electronic.sparse_state import SparseState
 from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
 from hampred.files import replacing
+from hampred.interop.electric_field import electric_field, with_field
 from hampred.units import BOHR, HARTREE
 
-State = ElectronicState | SparseState | CrystalState
+State = ElectronicState | OpenShellState | SparseState | CrystalState
 
-MOLECULE, LARGE, CRYSTAL = KINDS = "molecule", "large molecule", "crystal"
-"""Kinds of structures: with dense matrices, with sparse ones, and with H(R)."""
+MOLECULE, OPEN_SHELL, LARGE, CRYSTAL = KINDS = "molecule", "open shell", "large molecule", "crystal"
+"""Kinds of structures: with dense matrices, with those of two spins, with sparse ones, and with H(R)."""
 
 EXTXYZ = "predictions.extxyz"
 """The one file of a run that holds all structures."""
 
-MATRICES = ("hamiltonian", "overlap", "density_matrix", "orbital_coefficients")
+MATRICES = ("hamiltonian", "spin_splitting", "overlap", "density_matrix", "spin_density", "orbital_coefficients")
 """Names that arrays begin with which are not in JSON files."""
 
 CUBE_ORBITALS = {"homo-2": -3, "homo-1": -2, "homo": -1, "lumo": 0, "lumo+1": 1, "lumo+2": 2}
@@ -168,9 +170,12 @@ def frame(contents: Contents) -> Atoms:
     state, told, arrays = contents.state, contents.told, contents.arrays
     given = state.atoms
     atoms = Atoms(given.numbers, given.positions, cell=given.cell, pbc=given.pbc)
+    atoms = with_field(atoms, electric_field(given))
     atoms.info["name"] = contents.name
     if "charge" in told:
         atoms.info["charge"] = told["charge"]
+    if told.get("spin"):
+        atoms.info["spin"] = told["spin"]
     found = {f"hampred_{key}": told.get(key) for key in ("homo_eV", "lumo_eV", "gap_eV", "direct_gap_eV")}
     atoms.info |= {key: value for key, value in found.items() if value is not None}
     if "dipole_ea0" in arrays:
@@ -225,7 +230,10 @@ def require_formats(formats: Iterable[str], kind: str, name: str) -> None:
     for wanted in formats:
         if kind not in FORMATS[wanted].kinds:
             others = ", ".join(key for key, known in FORMATS.items() if kind in known.kinds)
-            raise HampredError(f"{name} is a {kind}, and {wanted} files hold molecules only: choose from {others}.")
+            article, held = ("an", "closed shells") if kind == OPEN_SHELL else ("a", "molecules")
+            raise HampredError(
+                f"{name} is {article} {kind}, and {wanted} files hold {held} only: choose from {others}."
+            )
 
 
 def require_shells(structures: Mapping[str, Atoms], basis: OrbitalBasis) -> None:

@@ -1,7 +1,5 @@
 """How far the energy, forces, multipoles and charges of a predicted density are from those of the label."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,7 +35,7 @@ def property_errors(
     Energy and forces are compared with those that the SCF of the label found, all else with the label's own H.
 
     Args:
-        states: Prediction, and baseline where there is one.
+        states: Prediction, and baseline where there is one; open shells as well.
         label: The reference, for the same atoms in the same places.
         sample: Of the label, with its level of theory, total energy and, if the store has them, forces.
 
@@ -45,7 +43,7 @@ def property_errors(
         For each state metric → value in the unit that its name carries; forces cost a gradient, and are left out where
         the label has none.
     """
-    functional = EnergyFunctional(label.atoms, sample.level, label.charge)
+    functional = EnergyFunctional(label.atoms, sample.level, label.charge, sample.spin)
     return [_errors(state, label, sample, functional) for state in states]
 
 
@@ -53,8 +51,8 @@ def _errors(
     state: ElectronicState, label: ElectronicState, sample: HamiltonianSample, functional: EnergyFunctional
 ) -> dict[str, float]:
     found, true = state.properties, label.properties
-    energy, fock = functional.energy_and_fock(state.density_matrix)
-    harris = harris_energy(energy, fock, state.density_matrix, replace(state, hamiltonian=fock).density_matrix)
+    energy, fock = functional.energy_and_fock(state.density)
+    harris = harris_energy(energy, fock, state.density, state.with_fock(fock).density)
     energies = {"energy": energy, "harris_energy": harris}
     errors = {f"{name}_mae_kcal_mol": KCAL_PER_MOL * abs(e - sample.total_energy) for name, e in energies.items()}
     if sample.forces is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from ase import Atoms
 
 from hampred.inference import Predictor
+from hampred.interop.electric_field import electric_field, in_electric_field
 from hampred.interop.initial_guess import Verdict
 from hampred.interop.periodic_fock import PeriodicFock
 from hampred.interop.pyscf import build_mole, threads_for, unsolved_field
@@ -109,7 +110,7 @@ def scf_field(predictor: Predictor, atoms: Atoms, charge: int) -> Any:
     """
     level = predictor.level
     if level.crystal is None:
-        return unsolved_field(build_mole(atoms, level.basis, charge), level)
+        return in_electric_field(unsolved_field(build_mole(atoms, level.basis, charge), level), electric_field(atoms))
     field = PeriodicFock(atoms, level.functional, level.basis, level.crystal).field
     field.conv_tol = level.conv_tol
     return field

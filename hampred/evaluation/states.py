@@ -1,6 +1,7 @@
 """Labels and predictions as states of one kind: molecules with dense matrices, crystals with blocks."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,15 @@ from numpy.typing import NDArray
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.sample import HamiltonianSample
 from hampred.electronic.crystal import CrystalState
+from hampred.electronic.open_shell import OpenShellState
 from hampred.electronic.state import ElectronicState
-from hampred.errors import HampredError
 from hampred.evaluation.crystal_spectrum import CRYSTAL_METRICS, aligned, compare_crystals
+from hampred.evaluation.open_shells import compare_open_shells
 from hampred.evaluation.spectrum import METRICS, compare
 from hampred.interop.integrals import Integrals
 
 Array = NDArray[np.float64]
-State = ElectronicState | CrystalState
+State = ElectronicState | OpenShellState | CrystalState
 
 
 def metrics_of(is_crystal: bool) -> Mapping[str, str]:
@@ -25,25 +27,25 @@ def metrics_of(is_crystal: bool) -> Mapping[str, str]:
 
 
 def label_state(sample: HamiltonianSample) -> State:
-    """A label as a state, with the analytic overlap.
-
-    Raises:
-        HampredError: The label is an open shell.
-    """
-    if sample.spin:
-        raise HampredError("Open shells cannot be evaluated yet: give a store of closed shells.")
+    """A label as a state, with the analytic overlap."""
     atoms, h = sample.atoms, sample.hamiltonian
     overlap = Integrals(atoms, sample.basis.name).overlap
     if atoms.pbc.any():
         return CrystalState(atoms, h, overlap, sample.n_electrons)
-    return ElectronicState(atoms, h.layout, h.to_dense(), overlap.to_dense(), sample.n_occupied, sample.charge)
+    s = overlap.to_dense()
+    if sample.spin_splitting is not None:
+        both = h.to_dense(), sample.spin_splitting.to_dense()
+        return OpenShellState(atoms, h.layout, *both, s, sample.n_of_spins, sample.charge)
+    return ElectronicState(atoms, h.layout, h.to_dense(), s, sample.n_occupied, sample.charge)
 
 
 def baseline_state(prediction: Any, label: State) -> State:
-    """H0 of a prediction in the place of the label's Hamiltonian."""
+    """H0 of a prediction in the place of the label's Hamiltonian, the same for both spins of an open shell."""
     h0 = prediction.baseline_hamiltonian
     if isinstance(label, CrystalState):
         return CrystalState(label.atoms, h0, label.overlap, label.n_electrons)
+    if isinstance(label, OpenShellState):
+        return replace(label, hamiltonian=h0, spin_splitting=np.zeros_like(h0))
     return ElectronicState(label.atoms, label.layout, h0, label.overlap, label.n_occupied, label.charge)
 
 
@@ -51,6 +53,8 @@ def compare_states(found: State, label: State) -> dict[str, float]:
     """Every metric of `metrics_of` for a molecule or crystal; see `compare` and `compare_crystals`."""
     if isinstance(found, CrystalState) and isinstance(label, CrystalState):
         return compare_crystals(found, label)
+    if isinstance(found, OpenShellState) and isinstance(label, OpenShellState):
+        return compare_open_shells(found, label)
     assert isinstance(found, ElectronicState) and isinstance(label, ElectronicState)
     return compare(found, label)
 
@@ -63,14 +67,17 @@ def blocks(found: State, label: State) -> BlockMatrix:
 
 
 def hamiltonian_blocks(state: State) -> BlockMatrix:
-    """The Hamiltonian of a molecule or crystal as blocks, Hartree."""
+    """The Hamiltonian of a molecule or crystal as blocks, Hartree; of an open shell that of α."""
     if isinstance(state, CrystalState):
         return state.hamiltonian
-    return BlockMatrix.from_dense(state.layout, state.hamiltonian)
+    alpha = isinstance(state, OpenShellState)
+    return BlockMatrix.from_dense(state.layout, state.hamiltonians[0] if alpha else state.hamiltonian)
 
 
 def levels(state: State) -> tuple[Array, int]:
-    """Orbital energies, of a crystal those at Γ (Hartree), and how many of them are occupied."""
+    """Orbital energies (Hartree), of a crystal at Γ, of an open shell those of α, and how many of them are occupied."""
     if isinstance(state, CrystalState):
         return state.solve(np.zeros(3))[0], int(state.n_electrons // 2)
+    if isinstance(state, OpenShellState):
+        return state.orbital_energies[0], state.n_occupied[0]
     return state.orbital_energies, state.n_occupied

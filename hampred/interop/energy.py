@@ -9,6 +9,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from hampred.interop.electric_field import electric_field, in_electric_field
 from hampred.interop.pyscf import build_mole, threads_for, unsolved_field
 from hampred.units import BOHR
 
@@ -19,23 +20,28 @@ Array = NDArray[np.float64]
 class EnergyFunctional:
     """E[D] = tr(D h) + E_J[D] + E_xc[D] + E_nuc of a molecule, and its derivatives by D and by the nuclei.
 
+    h holds the potential of the electric field of the atoms, counted from the centre of nuclear charge.
+
     For the density of a predicted Hamiltonian that is wrong by δH, E is wrong by order δH² (E is stationary at the
     self-consistent density) and forces are wrong by order δH.
 
     Attributes:
-        atoms: The molecule, positions in Å.
+        atoms: The molecule, positions in Å, perhaps with an electric field.
         level: `hampred.data.sample.LevelOfTheory`: functional, basis set, grid, density fitting.
         charge: Total charge (e).
+        spin: Unpaired electrons. With any, D and F are those of α and β [2, n, n], and E is that of UKS.
     """
 
     atoms: Atoms
     level: Any
     charge: int = 0
+    spin: int = 0
 
     @cached_property
     def field(self) -> Any:
-        """PySCF's RKS object, never run; its integrals and grid are built once."""
-        field = unsolved_field(build_mole(self.atoms, self.level.basis, self.charge), self.level)
+        """PySCF's RKS or UKS object, never run; its integrals and grid are built once."""
+        field = unsolved_field(build_mole(self.atoms, self.level.basis, self.charge, self.spin), self.level)
+        field = in_electric_field(field, electric_field(self.atoms))
         field.verbose, field.chkfile = 0, None
         return field
 
@@ -43,10 +49,10 @@ class EnergyFunctional:
         """One Fock build.
 
         Args:
-            density: D [n, n], any symmetric matrix with tr(D S) = number of electrons.
+            density: D [(2,) n, n], any symmetric matrix with tr(D S) = number of electrons.
 
         Returns:
-            E[D] in Hartree, and F[D] = dE/dD [n, n] in Hartree.
+            E[D] in Hartree, and F[D] = dE/dD [(2,) n, n] in Hartree.
         """
         field = self.field
         with threads_for(field.mol):
@@ -54,8 +60,8 @@ class EnergyFunctional:
             energy = field.energy_tot(dm=density, h1e=core, vhf=potential)
         return float(energy), np.asarray(core + potential)
 
-    def forces(self, coefficients: Array, n_occupied: int, fock: Array) -> Array:
-        """Forces of a density of doubly occupied orbitals, self-consistent or not.
+    def forces(self, coefficients: Array, n_occupied: int | tuple[int, int], fock: Array) -> Array:
+        """Forces of a density of occupied and empty orbitals, self-consistent or not.
 
         With the orbitals moving no more than it takes to keep them orthonormal, D^x = −½ D S^x D, the derivative of E
         by a nucleus is (Pulay, Mol. Phys. 17, 197 (1969))
@@ -68,22 +74,21 @@ class EnergyFunctional:
         PySCF, the integration grid does not move with the nuclei.
 
         Args:
-            coefficients: Orbitals as columns [n, m], orthonormal in S, occupied ones first.
-            n_occupied: Doubly occupied orbitals.
-            fock: F[D] [n, n] of their density, Hartree, from `energy_and_fock`.
+            coefficients: Orbitals as columns [(2,) n, m], orthonormal in S, occupied ones first.
+            n_occupied: Doubly occupied orbitals; of unpaired electrons those of α and of β.
+            fock: F[D] [(2,) n, n] of their density, Hartree, from `energy_and_fock`.
 
         Returns:
             [n_atoms, 3] in Hartree/Å.
         """
-        # ½ D F D = 2 C ε Cᵀ for the orbitals that diagonalise F among the occupied ones
-        orbitals = coefficients.copy()
-        occupied = coefficients[:, :n_occupied]
-        energies = np.zeros(coefficients.shape[1])
-        energies[:n_occupied], mixing = eigh(occupied.T @ fock @ occupied)
-        orbitals[:, :n_occupied] = occupied @ mixing
-        occupations = np.where(np.arange(len(energies)) < n_occupied, 2.0, 0.0)
         field = self.field
-        field.mo_energy, field.mo_coeff, field.mo_occ = energies, orbitals, occupations
+        if self.spin:
+            assert isinstance(n_occupied, tuple)
+            channels = (_canonical(c, n, f, 1.0) for c, n, f in zip(coefficients, n_occupied, fock))
+            field.mo_energy, field.mo_coeff, field.mo_occ = map(np.array, zip(*channels))
+        else:
+            assert isinstance(n_occupied, int)
+            field.mo_energy, field.mo_coeff, field.mo_occ = _canonical(coefficients, n_occupied, fock, 2.0)
         with threads_for(field.mol):
             gradient = field.nuc_grad_method().set(verbose=0).kernel()
         return -np.asarray(gradient) / BOHR
@@ -95,6 +100,16 @@ class EnergyFunctional:
         return CDIIS(self.field)
 
 
+def _canonical(coefficients: Array, n_occupied: int, fock: Array, filling: float) -> tuple[Array, Array, Array]:
+    """Energies, orbitals and occupations whose C ε Cᵀ is D F D: those that diagonalise F among the occupied ones."""
+    orbitals, occupied = coefficients.copy(), coefficients[:, :n_occupied]
+    energies = np.zeros(coefficients.shape[1])
+    if n_occupied:
+        energies[:n_occupied], mixing = eigh(occupied.T @ fock @ occupied)
+        orbitals[:, :n_occupied] = occupied @ mixing
+    return energies, orbitals, np.where(np.arange(len(energies)) < n_occupied, filling, 0.0)
+
+
 def harris_energy(energy: float, fock: Array, density: Array, output: Array) -> float:
     """E[D] + tr(F[D] (D' − D)) with the density D' of F[D], which costs no further Fock build.
 
@@ -103,9 +118,9 @@ def harris_energy(energy: float, fock: Array, density: Array, output: Array) -> 
 
     Args:
         energy: E[D], Hartree.
-        fock: F[D] [n, n], Hartree.
-        density: D [n, n].
-        output: D' [n, n], of the lowest orbitals of F[D].
+        fock: F[D] [(2,) n, n], Hartree.
+        density: D [(2,) n, n].
+        output: D' [(2,) n, n], of the lowest orbitals of F[D].
 
     Returns:
         Hartree; it may lie above or below the energy of an SCF.

@@ -1,18 +1,23 @@
 """Integrals: the one-electron matrices of a molecule or crystal, each computed when it is first asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from numpy.typing import NDArray
 
 from hampred.basis import BasisLayout, OrbitalBasis, load_element
 from hampred.blocks.matrix import BlockMatrix
+from hampred.interop.electric_field import electric_field
 from hampred.interop.overlap_range import overlapping
 from hampred.interop.pyscf import build_mole
 from hampred.interop.two_centre import Shells, TwoCentre
+from hampred.units import FIELD
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +25,7 @@ class Integrals:
     """Analytic integrals between the orbitals of a structure, in PySCF's AO order.
 
     Attributes:
-        atoms: A molecule, or a crystal, slab or chain; positions and cell in Å.
+        atoms: A molecule, perhaps in an electric field, or a crystal, slab or chain; positions and cell in Å.
         basis: PySCF's name of the basis set.
         charge: Total charge (e) of a molecule.
         spin: Unpaired electrons of a molecule.
@@ -74,11 +79,29 @@ class Integrals:
         return self._matrix("int1e_kin_sph")
 
     @cached_property
+    def electric_field(self) -> Array:
+        """V/Å [3].
+
+        Raises:
+            HampredError: As `hampred.interop.electric_field.electric_field`.
+        """
+        return electric_field(self.atoms)
+
+    @cached_property
+    def field_potential(self) -> BlockMatrix:
+        """E·(r − R) about the centre R of nuclear charge, what electrons feel of the field; as `kinetic`, Hartree."""
+        charges = np.array([z - self.layout.basis.elements[int(z)].n_core for z in self.atoms.numbers])
+        centred = self.atoms.copy()
+        centred.positions = self.atoms.positions - charges @ self.atoms.positions / charges.sum()
+        return self._matrix("int1e_r_sph", replace(self._pairs, atoms=centred), self.electric_field / FIELD)
+
+    @cached_property
     def _pairs(self) -> TwoCentre:
         return TwoCentre(self.atoms, *overlapping(self.atoms, self.basis))
 
-    def _matrix(self, name: str) -> BlockMatrix:
-        layout, found = self.layout, self._pairs
+    def _matrix(self, name: str, pairs: TwoCentre | None = None, vector: Array | None = None) -> BlockMatrix:
+        """A matrix of libcint on the pairs of the overlap; of three, their product with a vector."""
+        layout, found = self.layout, pairs or self._pairs
         empty = BlockMatrix(layout, found.pairs, found.shifts, np.empty(0))
         values = np.empty(empty.starts[-1])
         row, column = empty.local_indices
@@ -86,5 +109,6 @@ class Integrals:
         for first, last, rows in zip(found.starts, found.starts[1:], found.integrals(name, self.shells, self.shells)):
             before = np.cumsum(width[first:last]) - width[first:last]
             here = slice(empty.starts[first], empty.starts[last])
+            rows = rows if vector is None else np.tensordot(vector, rows, 1)
             values[here] = rows[row[here], column[here] + np.repeat(before, empty.shapes[first:last].prod(axis=1))]
         return BlockMatrix(layout, found.pairs, found.shifts, values).hermitized()

@@ -47,7 +47,7 @@ def build_mole(atoms: Atoms, basis: str, charge: int = 0, spin: int = 0) -> Any:
     if n_electrons <= 0 or (n_electrons - spin) % 2:
         raise HampredError(
             f"{n_electrons} electrons do not fit spin {spin}: {atoms.get_chemical_formula()} with charge {charge} "
-            "is an open shell; give a charge that leaves an even number of electrons."
+            "is an open shell; give its unpaired electrons as spin, or a charge that leaves an even number."
         )
     mole.build(dump_input=False, parse_arg=False)
     return mole
@@ -103,7 +103,7 @@ def charge_centre(mole: Any) -> Array:
 
 
 def unsolved_field(mole: Any, level: Any) -> Any:
-    """PySCF's RKS object of a level of theory, not yet run.
+    """PySCF's RKS object of a level of theory, or UKS of unpaired electrons, not yet run.
 
     Args:
         mole: From `build_mole`.
@@ -111,7 +111,7 @@ def unsolved_field(mole: Any, level: Any) -> Any:
     """
     from pyscf import dft
 
-    field = dft.RKS(mole, xc=level.functional)
+    field = (dft.UKS if mole.spin else dft.RKS)(mole, xc=level.functional)
     if level.density_fit:
         field = field.density_fit(auxbasis=level.auxbasis)
     field.grids.level, field.conv_tol = level.grid_level, level.conv_tol
@@ -119,14 +119,14 @@ def unsolved_field(mole: Any, level: Any) -> Any:
 
 
 def mean_field(mole: Any, level: Any, energies: Array, coefficients: Array, occupations: Array) -> Any:
-    """PySCF's RKS object of a level of theory with given orbitals, ready for its property and export functions.
+    """PySCF's RKS or UKS object of a level of theory with given orbitals, ready for its property and export functions.
 
     Args:
         mole: From `build_mole`.
         level: `hampred.data.sample.LevelOfTheory`.
-        energies: Orbital energies [n], Hartree.
-        coefficients: Orbitals as columns [n_orbitals, n].
-        occupations: Electrons in each orbital [n].
+        energies: Orbital energies [(2,) n], Hartree; of unpaired electrons those of α and β.
+        coefficients: Orbitals as columns [(2,) n_orbitals, n].
+        occupations: Electrons in each orbital [(2,) n].
     """
     field = unsolved_field(mole, level)
     field.mo_energy, field.mo_coeff, field.mo_occ = energies, coefficients, occupations

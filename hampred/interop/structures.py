@@ -75,24 +75,53 @@ def read_charge(atoms: Atoms, name: str = "The structure") -> int:
     """Total charge (e) that a file tells of a structure (``charge=1`` in the comment of an extxyz file), 0 without.
 
     Args:
-        atoms: The structure; its ``info`` may hold ``charge``, and ``spin`` or ``multiplicity``.
+        atoms: The structure; its ``info`` may hold ``charge``.
         name: How messages call the structure.
 
     Raises:
-        HampredError: The charge is not a whole number, or the file asks for an open shell.
+        HampredError: The charge is not a whole number.
     """
-    told = atoms.info.get("charge", 0)
+    return _whole(atoms, "charge", 0, name)
+
+
+def read_spin(atoms: Atoms, charge: int = 0, name: str = "The structure") -> int:
+    """Unpaired electrons that a file tells of a structure (``spin`` or ``multiplicity``), 0 without.
+
+    Some programs mean unpaired electrons by spin, others the multiplicity, which is one more: only one of them fits
+    the number of electrons.
+
+    Args:
+        atoms: The structure; its ``info`` may hold ``spin`` or ``multiplicity``.
+        charge: Total charge (e).
+        name: How messages call the structure.
+
+    Raises:
+        HampredError: Not a whole number, or one that does not fit the number of electrons.
+    """
+    keys = [key for key in ("multiplicity", "spin") if key in atoms.info]
+    if not keys:
+        return 0
+    n_electrons, told = int(atoms.numbers.sum()) - charge, _whole(atoms, keys[0], 0, name)
+    spin = told - 1 if keys[0] == "multiplicity" or (n_electrons - told) % 2 else told
+    if spin and atoms.pbc.any():
+        raise HampredError(f"{name} is periodic, and open shells are for molecules: remove {keys[0]}.")
+    if not 0 <= spin <= n_electrons or (n_electrons - spin) % 2:
+        raise HampredError(
+            f"{name} has {n_electrons} electrons, which {keys[0]}={told} does not fit: give unpaired electrons as spin."
+        )
+    return spin
+
+
+def _whole(atoms: Atoms, key: str, default: int, name: str) -> int:
+    """A whole number among the ``info`` of a structure."""
+    told = atoms.info.get(key, default)
     try:
-        charge = float(str(told))
+        value = float(str(told))
     except ValueError:
-        charge = float("nan")
-    if not (charge.is_integer() and abs(charge) < 1e6):
-        raise HampredError(f"{name}: charge {told!r} is not a whole number: correct it.")
-    for key in ("spin", "multiplicity"):
-        # some programs mean unpaired electrons by spin, others the multiplicity: 0 and 1 are closed shells in either
-        if str(atoms.info.get(key, 0)) not in ("0", "1", "0.0", "1.0"):
-            raise HampredError(f"{name} has {key}={atoms.info[key]}: this version knows closed shells; remove it.")
-    return int(charge)
+        value = float("nan")
+    if not (value.is_integer() and abs(value) < 1e6):
+        raise HampredError(f"{name}: {key} {told!r} is not a whole number: correct it.")
+    return int(value)
 
 
 def check_structure(atoms: Atoms, name: str = "The structure") -> None:

@@ -14,6 +14,7 @@ from hampred.blocks.decomposer import BlockDecomposer
 from hampred.data.graph import HamiltonianGraph
 from hampred.data.statistics import BlockStatistics
 from hampred.errors import HampredError
+from hampred.nn.conditions import VECTORS
 from hampred.nn.radial import envelope
 
 MAX_DEGREE = 11
@@ -131,23 +132,44 @@ class HamiltonianNet(nn.Module, ABC):
         pair_cutoff: Largest distance of a block, Å.
         inputs: Matrices that the network is given, of `hampred.data.inputs.INPUTS`.
         forms: Forms of `FORMS` in which it predicts.
+        conditions: What it is told of a system beside geometry and matrices, of `hampred.nn.conditions.CONDITIONS`.
+            With ``spin`` it predicts, in the same forms, half the difference of the Hamiltonians of α and β as well.
     """
 
     name: ClassVar[str]
 
     def __init__(
-        self, basis: OrbitalBasis, cutoff: float, pair_cutoff: float, inputs: Sequence[str], forms: Sequence[str]
+        self,
+        basis: OrbitalBasis,
+        cutoff: float,
+        pair_cutoff: float,
+        inputs: Sequence[str],
+        forms: Sequence[str],
+        conditions: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.basis, self.cutoff, self.pair_cutoff = basis, cutoff, pair_cutoff
-        self.inputs, self.forms = tuple(inputs), tuple(forms)
+        self.inputs, self.forms, self.conditions = tuple(inputs), tuple(forms), tuple(conditions)
         if set(forms) - {"covariant"} and "overlap" not in inputs:
             raise HampredError(f"net.forms {', '.join(forms)} need the overlap: put it into net.inputs.")
         self.decomposer = BlockDecomposer(basis)
         self.onsite_scaling = BlockScaling(self.decomposer, onsite=True)
         self.offsite_scaling = BlockScaling(self.decomposer, onsite=False)
+        if self.has_spins:
+            self.onsite_splitting = BlockScaling(self.decomposer, onsite=True)
+            self.offsite_splitting = BlockScaling(self.decomposer, onsite=False)
         self.onsite_inputs = nn.ModuleList(BlockScaling(self.decomposer, onsite=True) for _ in self.inputs)
         self.offsite_inputs = nn.ModuleList(BlockScaling(self.decomposer, onsite=False) for _ in self.inputs)
+
+    @property
+    def has_spins(self) -> bool:
+        """Whether it predicts a Hamiltonian for each spin."""
+        return "spin" in self.conditions
+
+    @property
+    def n_sets(self) -> int:
+        """Sets of coefficients: one for each form, of ΔH and of its splitting by spin."""
+        return len(self.forms) * (1 + self.has_spins)
 
     @abstractmethod
     def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[Hidden]:
@@ -155,7 +177,10 @@ class HamiltonianNet(nn.Module, ABC):
 
     @abstractmethod
     def raw_coefficients(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Hidden]:
-        """Coefficients of each of the `forms`, of order one (before the scaling), and the last layer behind them."""
+        """`n_sets` sets of coefficients of order one (before the scaling), and the last layer behind them.
+
+        The first are ΔH in each of the `forms`. With spins, those of its splitting over the unpaired electrons follow.
+        """
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -167,7 +192,8 @@ class HamiltonianNet(nn.Module, ABC):
         Raises:
             HampredError: A smaller one is asked, or more than `MAX_DEGREE`.
         """
-        needed = max(ir.l for _, ir in self.decomposer.irreps_offsite)
+        vectors = int(not set(VECTORS).isdisjoint(self.conditions))
+        needed = max(vectors, *(ir.l for _, ir in self.decomposer.irreps_offsite))
         if lmax is not None and lmax < needed:
             raise HampredError(
                 f"net.lmax {lmax} cannot represent every block of {self.basis.name}: set it to {needed} or more."
@@ -180,16 +206,26 @@ class HamiltonianNet(nn.Module, ABC):
         """Refuses settings with which no crystal can be predicted.
 
         Raises:
-            HampredError: Forms or inputs that take products of whole matrices.
+            HampredError: Forms or inputs that take products of whole matrices, or conditions of molecules.
         """
+        if self.conditions:
+            raise HampredError("Crystals have no charge, spin or electric field: set net.conditions=[].")
         if set(self.forms) != {"covariant"} or "density" in self.inputs:
             raise HampredError(
                 "Crystals are predicted block by block: set net.forms=[covariant] and net.inputs=[overlap, baseline]."
             )
 
-    def set_statistics(self, statistics: BlockStatistics, inputs: Sequence[BlockStatistics] = ()) -> None:
-        """Scales outputs and inputs by the statistics of the training labels."""
+    def set_statistics(
+        self,
+        statistics: BlockStatistics,
+        inputs: Sequence[BlockStatistics] = (),
+        splitting: BlockStatistics | None = None,
+    ) -> None:
+        """Scales outputs and inputs by the statistics of the training labels; a splitting by that of open shells."""
         onsite, offsite = [self.onsite_scaling, *self.onsite_inputs], [self.offsite_scaling, *self.offsite_inputs]
+        if splitting is not None:
+            self.onsite_splitting.set(torch.zeros_like(splitting.onsite_width), splitting.onsite_width)
+            self.offsite_splitting.set(torch.zeros_like(splitting.offsite_width), splitting.offsite_width)
         for s, on, off in zip((statistics, *inputs), onsite, offsite, strict=True):
             on.set(s.onsite_mean, s.onsite_width)
             off.set(torch.zeros_like(s.offsite_width), s.offsite_width)
@@ -211,7 +247,7 @@ class HamiltonianNet(nn.Module, ABC):
         return found
 
     def forward(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
-        """Coefficients of ΔH in each of the `forms`, Hartree."""
+        """`n_sets` sets of coefficients, Hartree: of ΔH in each of the `forms`, and of its splitting likewise."""
         return self._scaled(graph, self.raw_coefficients(graph)[0])
 
     def with_invariants(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Tensor]:
@@ -221,23 +257,47 @@ class HamiltonianNet(nn.Module, ABC):
 
     def _scaled(self, graph: HamiltonianGraph, raw: Sequence[BlockCoefficients]) -> list[BlockCoefficients]:
         """Turns numbers of order one into Hartree; the mean belongs to the first form."""
-        numbers = graph.numbers
-        return [
+        numbers, n = graph.numbers, len(self.forms)
+        found = [
             BlockCoefficients(
                 self.onsite_scaling(onsite, numbers, with_mean=k == 0),
                 self.offsite_scaling(offsite, numbers[graph.pairs], with_mean=False),
             )
-            for k, (onsite, offsite) in enumerate(raw)
+            for k, (onsite, offsite) in enumerate(raw[:n])
         ]
+        spins = graph.spin[graph.system_index].to(self.dtype)[:, None]
+        for onsite, offsite in raw[n:]:  # nothing is split where no electron is unpaired
+            found.append(
+                BlockCoefficients(
+                    self.onsite_splitting(onsite * spins, numbers),
+                    self.offsite_splitting(offsite * spins[graph.pairs[:, 0]], numbers[graph.pairs]),
+                )
+            )
+        return found
 
     def matrix_elements(
         self, graph: HamiltonianGraph, coefficients: Sequence[BlockCoefficients]
     ) -> tuple[Tensor, Tensor]:
         """Assembles the blocks of ΔH, which is Hermitian.
 
+        Args:
+            graph: The systems.
+            coefficients: From `forward`.
+
         Returns:
-            Onsite [n_onsite_values] and offsite [n_offsite_values] elements in the order of the graph's value lists.
+            Onsite [n_onsite_values] and offsite [n_offsite_values] elements in the order of the graph's value lists;
+            of a network with spins those of ΔH_α and ΔH_β, [n_onsite_values, 2] and [n_offsite_values, 2].
         """
+        n = len(self.forms)
+        mean = self._assembled(graph, coefficients[:n])
+        if not self.has_spins:
+            return mean
+        pairs = zip(mean, self._assembled(graph, coefficients[n:]))
+        onsite, offsite = (torch.stack([both + split, both - split], dim=-1) for both, split in pairs)
+        return onsite, offsite
+
+    def _assembled(self, graph: HamiltonianGraph, coefficients: Sequence[BlockCoefficients]) -> tuple[Tensor, Tensor]:
+        """Onsite and offsite elements of a Hermitian matrix from the coefficients of each form."""
         elements = {form: self._elements(graph, form, c) for form, c in zip(self.forms, coefficients, strict=True)}
         if set(elements) == {"covariant"}:
             return elements["covariant"]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from ase import Atoms
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, vstack
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from hampred.basis import BasisLayout
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, graph_of_pairs
+from hampred.interop.integrals import Integrals
 from hampred.interop.neighbors import neighbor_pairs
 from hampred.nn.features import Features
 from hampred.nn.models.bond_frame import BondFrameNet
@@ -53,17 +53,18 @@ class LargeGraph:
         vectors: r_j − r_i [n_pairs, 3], Å.
     """
 
-    def __init__(self, atoms: Atoms, net: BondFrameNet, inputs: Sequence[csr_array]) -> None:
+    def __init__(self, integrals: Integrals, net: BondFrameNet, inputs: Sequence[csr_array]) -> None:
         """Finds the pairs.
 
         Args:
-            atoms: A molecule, positions in Å.
+            integrals: Of the molecule.
             net: Gives cutoffs and irreps.
             inputs: The matrices of `net.inputs`, sparse.
         """
         self.net, self.inputs = net, inputs
-        self.layout: BasisLayout = net.basis.layout(atoms.numbers)
-        self.pairs, _, self.vectors = neighbor_pairs(atoms, net.pair_cutoff)
+        self.layout: BasisLayout = net.basis.layout(integrals.atoms.numbers)
+        self.pairs, _, self.vectors = neighbor_pairs(integrals.atoms, net.pair_cutoff)
+        self.conditions = integrals.charge, integrals.spin, integrals.electric_field
         self._reverse = np.lexsort((self.pairs[:, 0], self.pairs[:, 1]))
 
     def single_atoms(self) -> Iterator[Portion]:
@@ -83,6 +84,7 @@ class LargeGraph:
         layout, net = self.layout.basis.layout(self.layout.numbers[atoms]), self.net
         pairs, shifts = np.searchsorted(atoms, self.pairs[which]), np.zeros((len(which), 3), dtype=np.int64)
         graph, skeleton = graph_of_pairs(layout, net.decomposer, net.cutoff, pairs, shifts, self.vectors[which])
+        graph = graph.under(*self.conditions)
         portion = Portion(atoms, graph, skeleton)
         if not self.inputs:
             return portion

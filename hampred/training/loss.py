@@ -23,8 +23,8 @@ class HamiltonianLoss(nn.Module):
         """Loss of predicted elements of ΔH.
 
         Args:
-            onsite: [n_onsite_values], Hartree.
-            offsite: [n_offsite_values], Hartree.
+            onsite: [n_onsite_values], Hartree; of α and β [n_onsite_values, 2].
+            offsite: Likewise.
             label: The labels of the same batch.
 
         Returns:
@@ -41,8 +41,8 @@ def orbital_error(onsite: Tensor, offsite: Tensor, label: LabelledGraph) -> Tens
     """Mean row norm of W† δH W with the damped orbitals W = C diag(w), over the weights w of the rows.
 
     Args:
-        onsite: Errors δH [n_onsite_values], any unit.
-        offsite: Errors δH [n_offsite_values].
+        onsite: Errors δH [n_onsite_values], any unit; of α and β [n_onsite_values, 2].
+        offsite: Likewise.
         label: Gives the orbitals.
     """
     error = label.bloch(onsite, offsite)

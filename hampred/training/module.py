@@ -66,7 +66,7 @@ class HamiltonianModule(pl.LightningModule):
         self._add("val_orbital_error_uEh", orbital_error(*errors, batch) * n * MICRO_HARTREE, n)
         for name, parts in (("H", errors), ("onsite", errors[:1]), ("offsite", errors[1:])):
             error = torch.cat(parts).abs()
-            self._add(f"val_{name}_mae_uEh", error.sum() * MICRO_HARTREE, len(error))
+            self._add(f"val_{name}_mae_uEh", error.sum() * MICRO_HARTREE, error.numel())
 
     def _add(self, name: str, total: Tensor, count: int) -> None:
         new = torch.stack([total.double(), torch.as_tensor(count, dtype=torch.float64, device=total.device)])

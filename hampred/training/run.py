@@ -11,11 +11,13 @@ import logging
 import platform
 import time
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 import yaml
@@ -27,6 +29,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from hampred.baseline import make_baseline
 from hampred.config import TrainConfig, load_config
 from hampred.data.dataset import Batches, LabelledGraph, label_graph
+from hampred.data.inputs import INPUTS
 from hampred.data.sample import HamiltonianSample
 from hampred.data.split import split_samples
 from hampred.data.statistics import all_statistics
@@ -92,27 +95,42 @@ def prepare(config: TrainConfig, report: Report = silent) -> tuple[Model, dict[s
     baseline = make_baseline(config.baseline, train[0].level)
     baseline.fit(train)
     torch.manual_seed(config.seed)
-    net = build_net(config.net.name, train[0].basis, config.net.model_extra or {})
+    net = build_net(config.net.name, train[0].basis, net_settings(config, train))
     if train[0].level.crystal is not None:
         net.require_periodic()
     total, graphs = sum(map(len, data.samples.values())), {name: [] for name in PARTS}
     start = time.monotonic()
     for name, samples in data.samples.items():
         for sample in samples:
-            graphs[name].append(label_graph(sample, baseline, net.decomposer, net.cutoff, net.pair_cutoff, net.inputs))
+            known = net.decomposer, net.cutoff, net.pair_cutoff, net.inputs, net.has_spins
+            graphs[name].append(label_graph(sample, baseline, *known))
             done = sum(map(len, graphs.values()))
             report("reading labels", done, total, done / max(time.monotonic() - start, 1e-9), "")
-    net.set_statistics(*all_statistics([(g.graph, g.onsite, g.offsite) for g in graphs["train"]], net.decomposer))
+    net.set_statistics(*all_statistics(graphs["train"], net.decomposer))
     net = net.to(torch.float64 if config.trainer.precision == "64-true" else torch.float32)
     provenance = {
         "config": config.model_dump(mode="json"),
         "n_train": len(train),
         "charges": sorted({sample.charge for sample in train}),
+        "spins": sorted({sample.spin for sample in train}),
+        "largest_field_V_A": max(float(np.linalg.norm(sample.electric_field)) for sample in train),
         "n_parameters": net.n_parameters,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
     return Model(net, baseline, train[0].level, data.split, provenance), graphs
+
+
+def net_settings(config: TrainConfig, labels: Sequence[HamiltonianSample]) -> dict[str, Any]:
+    """Settings of the network: it is told what labels differ in, charges, spins and fields, unless the settings say."""
+    given, spins = dict(config.net.model_extra or {}), any(label.spin for label in labels)
+    told = ["charge"] * (len({label.charge for label in labels}) > 1) + ["spin"] * spins
+    told += ["electric_field"] * any(label.electric_field.any() for label in labels)
+    if told and given.get("conditions") is None:
+        given["conditions"] = told
+    if spins:
+        given.setdefault("inputs", list(INPUTS))
+    return given
 
 
 def train(config: TrainConfig, out: Path, report: Report = silent) -> Path:

@@ -19,7 +19,7 @@ from hampred.interop.integrals import Integrals
 
 
 def matrices(atoms: Atoms) -> dict[str, np.ndarray]:
-    integrals = Integrals(atoms, "def2-svp")
+    integrals = Integrals(atoms, "def2-svp", spin=2)  # so that the spin density is there
     s, h0 = integrals.overlap, Sap().blocks(integrals)
     values = input_values(list(INPUTS), s, h0, integrals).numpy()
     return {name: replace(s, values=column).to_dense() for name, column in zip(INPUTS, values.T)}

@@ -103,10 +103,9 @@ def test_malformed_files_are_refused_in_one_line(tmp_path, text, suffix):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "words"), [("H2OO", "did you mean"), ("O2", "open shell"), ("CH3", "open shell")])
-def test_g2_names(name, words):
-    with pytest.raises(HampredError, match=words):
-        structures(g2(name))
+def test_g2_names():
+    with pytest.raises(HampredError, match="did you mean"):
+        structures(g2("H2OO"))
 
 
 def test_smiles_are_named_canonically_and_charged():

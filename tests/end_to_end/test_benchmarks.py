@@ -107,6 +107,19 @@ def test_warm_start_resumes(benchmark, run_folder, label_store, tmp_path):
         assert group["largest_ratio_of_cycles"] <= 1
 
 
+def test_field(benchmark):
+    words = ["--count", 7, "--workers", 1, "--split", 4, 1, 2, "--polarizabilities", 1, "--only", "vector", *SMALL_NET]
+    record, printed = benchmark("field", *words, "--set", "epochs=2", "--set", "validate_every_epochs=1")
+    errors = record["errors"]
+    assert set(errors) == {"H0 alone", "vector"} and errors["vector"]["overrides"] == [
+        "net.conditions=[electric_field]",
+        "net.inputs=[overlap]",
+    ]
+    assert 2 < record["mean_isotropic_polarizability_a03"] < 10 and 0 < record["mean_field_V_A"] < 0.5
+    assert all(row["induced_mD"] > 0 and row["polarizability_a03"] > 0 for row in errors.values())
+    assert "polarisability" in printed
+
+
 def test_dynamics(benchmark, small_model):
     record, printed = benchmark("dynamics", small_model, "--scf-steps", 14, "--fmax", 0.1, "--n", 2)
     assert [row["forces"] for row in record["optima"]] == ["PySCF", "14 SCF steps"]

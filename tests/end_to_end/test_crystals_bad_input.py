@@ -26,7 +26,7 @@ STRUCTURES = {
     "no cell": (Atoms("Si2", [[0, 0, 0], [0, 0, 2.35]], cell=[3.8, 3.8, 0], pbc=(True, True, False)), "vacuum"),
     "element": (bulk("Ge"), "does not know the element Ge"),
     "charge": (changed(bulk("Si"), info={"charge": 1}), "charge 1"),
-    "spin": (changed(bulk("Si"), info={"spin": 2}), "closed shells"),
+    "spin": (changed(bulk("Si"), info={"spin": 2}), "open shells are for molecules"),
     "molecule": (molecule("SiH4"), ""),
 }
 

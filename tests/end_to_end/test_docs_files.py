@@ -36,6 +36,6 @@ def test_lines_run(folder, monkeypatch, block):
 
 
 def test_every_format_has_a_row():
-    rows = re.findall(r"^\| `(\w+)`.*\| (\w+).*\| (\w+).*\| (\w+).*\|$", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)`.*\| (\w+).*\| (\w+).*\| (\w+).*\| (\w+).*\|$", PAGE, re.MULTILINE)
     told = {name: [word != "no" for word in words] for name, *words in rows if name in FORMATS}
     assert told == {name: [kind in form.kinds for kind in KINDS] for name, form in FORMATS.items()}

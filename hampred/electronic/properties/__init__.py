@@ -9,6 +9,7 @@ from hampred.electronic.properties.multipoles import dipole, quadrupole
 from hampred.electronic.properties.potential import potential_at_nuclei
 from hampred.electronic.properties.property import Property
 from hampred.electronic.properties.response import optical_rotation, optical_rotation_tensor, polarizability
+from hampred.electronic.properties.spin import lowdin_spins, mulliken_spins, s_squared
 
 ATOM, PAIR = ("atom",), ("atom", "atom")
 
@@ -48,3 +49,13 @@ PROPERTIES: Mapping[str, Property] = {
     "rotational_constants": Property(rotational_constants, "GHz", "Rotational constants A ≥ B ≥ C.", axes=("axis",)),
 }
 """Name → property."""
+
+_OF_BOTH = ("homo", "lumo", "gap", "dipole", "quadrupole", "mulliken_charges", "lowdin_charges", "potential_at_nuclei")
+
+OPEN_SHELL_PROPERTIES: Mapping[str, Property] = {
+    **{name: PROPERTIES[name] for name in (*_OF_BOTH, "inertia", "rotational_constants")},
+    "mulliken_spins": Property(mulliken_spins, "1", "α less β electrons by Mulliken's populations.", axes=ATOM),
+    "lowdin_spins": Property(lowdin_spins, "1", "α less β electrons in Löwdin's orthogonalised orbitals.", axes=ATOM),
+    "s_squared": Property(s_squared, "1", "⟨S²⟩ of the determinant of the occupied orbitals."),
+}
+"""Name → property of open shells."""

@@ -24,9 +24,14 @@ def lowdin_charges(state: "ElectronicState") -> Array:
 
 def orthogonal_density(state: "ElectronicState") -> Array:
     """S^½ D S^½ [n, n]: the density matrix in the symmetrically orthogonalised orbitals, which rotate as those of D."""
-    weights, vectors = eigh(state.overlap)
+    return orthogonalised(state.density_matrix, state.overlap)
+
+
+def orthogonalised(density: Array, overlap: Array) -> Array:
+    """S^½ D S^½ [n, n] of any density D and the overlap S."""
+    weights, vectors = eigh(overlap)
     root = (vectors * np.sqrt(np.maximum(weights, 0.0))) @ vectors.T  # rounding, where the basis is near-dependent
-    return root @ state.density_matrix @ root
+    return root @ density @ root
 
 
 def _charges(state: "ElectronicState", populations: Array) -> Array:

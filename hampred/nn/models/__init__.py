@@ -12,6 +12,10 @@ from hampred.basis import OrbitalBasis
 from hampred.data.inputs import INPUTS
 from hampred.errors import HampredError
 from hampred.nn.base import FORMS, HamiltonianNet, double_precision
+from hampred.nn.conditions import CONDITIONS
+
+LISTS = {"inputs": tuple(INPUTS), "forms": FORMS, "conditions": CONDITIONS}
+"""Settings that are lists, and what may stand in them."""
 
 MAX_SIZE = 1024
 """Largest width or number of layers: a file cannot ask for more memory than a machine has."""
@@ -73,12 +77,14 @@ def _check_range(key: str, value: object, default: object) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(default, float) and not (number and 0 < float(value) < 1e6):
         raise HampredError(f"net.{key}: give a positive number, not {value!r}.")
-    if isinstance(default, tuple):
-        known = {"inputs": list(INPUTS), "forms": list(FORMS)}.get(key, [])
-        if not isinstance(value, (list, tuple)) or set(map(str, value)) - set(known) or len(set(value)) < len(value):
+    if key in LISTS:
+        known = LISTS[key]
+        given = () if value is None and default is None else value
+        if not isinstance(given, (list, tuple)) or set(map(str, given)) - set(known) or len(set(given)) < len(given):
             raise HampredError(f"net.{key}: give a list of {', '.join(known)}, not {value!r}.")
         if key == "forms" and not value:
             raise HampredError(f"net.forms: give one or more of {', '.join(known)}.")
+        return
     whole = type(default) is int or (default is None and value is not None)
     if whole and not (type(value) is int and 0 <= value <= MAX_SIZE):
         raise HampredError(f"net.{key}: give a whole number from 0 to {MAX_SIZE}, not {value!r}.")

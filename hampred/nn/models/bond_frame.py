@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
 from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet, Hidden
+from hampred.nn.conditions import Conditions
 from hampred.nn.features import FeatureLinear, FeatureNorm, Features, IrrepsPlaces
 from hampred.nn.frames import BondFrames, Channels, O2Linear, from_channels, to_channels
 from hampred.nn.input_blocks import InputBlocks
@@ -202,6 +203,7 @@ class BondFrameNet(HamiltonianNet):
         n_neighbors: float = 8.0,
         inputs: Sequence[str] = ("overlap", "baseline", "density"),
         forms: Sequence[str] = FORMS,
+        conditions: Sequence[str] | None = None,
     ) -> None:
         """Builds the network.
 
@@ -219,13 +221,14 @@ class BondFrameNet(HamiltonianNet):
             n_neighbors: Typical number of neighbours, which scales the sum of messages.
             inputs: Matrices that the network is given beside the geometry: ``overlap``, ``baseline``, ``density``.
             forms: Components in which it predicts: ``covariant``, ``mixed``, ``contravariant``.
+            conditions: What it is told of a system beside these: ``charge``, ``spin``, ``electric_field``; None: none.
 
         Raises:
             HampredError: `lmax` is too small for the blocks of the basis.
         """
-        super().__init__(basis, cutoff, pair_cutoff, inputs, forms)
+        super().__init__(basis, cutoff, pair_cutoff, inputs, forms, conditions or ())
         self.lmax = lmax = self.required_lmax(lmax)
-        inputs, forms = list(inputs), list(forms)
+        inputs, forms, conditions = list(inputs), list(forms), list(conditions or ())
         self._settings = {k: v for k, v in locals().items() if k not in ("self", "basis", "__class__")}
         channels = (natural, unnatural)
         radial = {"n_radial": n_radial, "n_embedding": n_embedding, "hidden": hidden}
@@ -242,12 +245,13 @@ class BondFrameNet(HamiltonianNet):
         self.layers = nn.ModuleList(Interaction(lmax, c_in, channels, radial, extra, scale) for c_in in before)
         self.norm = FeatureNorm(lmax, channels)
         self.register_buffer("element_index", self.decomposer.element_index.clone(), persistent=False)
+        self.told = Conditions(conditions, self.decomposer.element_index, natural) if conditions else None
 
         onsite, offsite = IrrepsPlaces.of(self.decomposer, lmax)
         self.pair_convolution = BondConvolution(lmax, channels, channels, radial, extra)
-        self.pair_out = O2Linear(lmax, channels, self._for_forms(offsite))
+        self.pair_out = O2Linear(lmax, channels, self._for_sets(offsite))
         self.onsite_update = AtomUpdate(lmax, channels)
-        widths = zip(channels, self._for_forms(onsite), (True, False))
+        widths = zip(channels, self._for_sets(onsite), (True, False))
         self.onsite_out = nn.ModuleList(DegreeLinear(lmax, c_in, c_out, bias=bias) for c_in, c_out, bias in widths)
         self.offsite_places, self.onsite_places = offsite, onsite
 
@@ -286,6 +290,9 @@ class BondFrameNet(HamiltonianNet):
         scalars = self.start(self.element_index[graph.numbers])
         size = (self.lmax + 1) ** 2
         natural = nn.functional.pad(scalars[:, None], (0, 0, 0, size - 1)) + self.density(len(scalars), edges)
+        if self.told is not None:
+            more = torch.cat(self.told(graph), dim=1)[:, :size]
+            natural = natural + nn.functional.pad(more, (0, 0, 0, size - more.shape[1]))
         unnatural = natural.new_zeros(len(natural), size, 0)
         x = Features(natural, unnatural) if atoms is None else Features(natural + atoms.natural, atoms.unnatural)
         yield x
@@ -308,26 +315,26 @@ class BondFrameNet(HamiltonianNet):
                 rows += [part[:, l * l : (l + 1) ** 2].transpose(1, 2).flatten(1) for l in range(self.lmax + 1)]
         return Hidden(o3.Irreps(irreps), torch.cat(rows, dim=1))
 
-    def _for_forms(self, places: IrrepsPlaces) -> tuple[int, int]:
-        """Natural and unnatural channels of all forms together."""
-        return places.channels[0] * len(self.forms), places.channels[1] * len(self.forms)
+    def _for_sets(self, places: IrrepsPlaces) -> tuple[int, int]:
+        """Natural and unnatural channels of all sets of coefficients together."""
+        return places.channels[0] * self.n_sets, places.channels[1] * self.n_sets
 
     def raw_coefficients(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Hidden]:
-        """Coefficients of each form, of order one, and the last layer."""
+        """Sets of coefficients of order one, and the last layer."""
         edges, pairs, inputs = self._bonds(graph)
         *_, x = self._features(graph, edges, inputs)
-        forms = zip(self._onsite(x), self._offsite(self.norm(x), pairs))
-        return [BlockCoefficients(*parts) for parts in forms], self._hidden(x)
+        sets = zip(self._onsite(x), self._offsite(self.norm(x), pairs))
+        return [BlockCoefficients(*parts) for parts in sets], self._hidden(x)
 
     def _onsite(self, x: Features) -> list[Tensor]:
-        """Coefficients of the onsite blocks in each form [n_atoms, D]."""
+        """Sets of coefficients of the onsite blocks [n_atoms, D]."""
         atoms = x + self.onsite_update(x)
         return self.onsite_places.gather(*(f(part) for f, part in zip(self.onsite_out, atoms)))
 
     def _offsite(self, normed: Features, pairs: Bonds) -> list[Tensor]:
-        """Coefficients of the blocks of pairs in each form [n_pairs, D]."""
+        """Sets of coefficients of the blocks of pairs [n_pairs, D]."""
         hidden = self.pair_convolution(normed, pairs)
-        local = from_channels(self.pair_out(to_channels(*hidden)), *self._for_forms(self.offsite_places))
+        local = from_channels(self.pair_out(to_channels(*hidden)), *self._for_sets(self.offsite_places))
         strength = pairs.envelope[:, None, None]
         natural, unnatural = (frame.transpose(1, 2) @ (part * strength) for frame, part in zip(pairs.frames, local))
         return self.offsite_places.gather(natural, unnatural)

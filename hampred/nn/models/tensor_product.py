@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
 from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet, Hidden
+from hampred.nn.conditions import Conditions
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
 
 
@@ -111,6 +112,7 @@ class TensorProductNet(HamiltonianNet):
         n_neighbors: float = 8.0,
         inputs: Sequence[str] = ("overlap", "baseline", "density"),
         forms: Sequence[str] = FORMS,
+        conditions: Sequence[str] | None = None,
     ) -> None:
         """Builds the network.
 
@@ -128,13 +130,14 @@ class TensorProductNet(HamiltonianNet):
             n_neighbors: Typical number of neighbours, which scales the sum of messages.
             inputs: Matrices that the network is given beside the geometry: ``overlap``, ``baseline``, ``density``.
             forms: Components in which it predicts: ``covariant``, ``mixed``, ``contravariant``.
+            conditions: What it is told of a system beside these: ``charge``, ``spin``, ``electric_field``; None: none.
 
         Raises:
             HampredError: `lmax` is too small for the blocks of the basis.
         """
-        super().__init__(basis, cutoff, pair_cutoff, inputs, forms)
+        super().__init__(basis, cutoff, pair_cutoff, inputs, forms, conditions or ())
         self.lmax = lmax = self.required_lmax(lmax)
-        inputs, forms = list(inputs), list(forms)
+        inputs, forms, conditions = list(inputs), list(forms), list(conditions or ())
         self._settings = {k: v for k, v in locals().items() if k not in ("self", "basis", "__class__")}
         radial = {"n_radial": n_radial, "n_embedding": n_embedding, "hidden": hidden}
         n_elements = len(basis.elements)
@@ -145,19 +148,20 @@ class TensorProductNet(HamiltonianNet):
         self.radial_basis = RadialBasis(n_radial)
         self.harmonics = o3.SphericalHarmonics(self.irreps_sh, normalize=True, normalization="component")
         start = o3.Irreps([(natural, "0e")])
-        before = [self.irreps if inputs else start] + [self.irreps] * (n_layers - 1)
+        before = [self.irreps if inputs or conditions else start] + [self.irreps] * (n_layers - 1)
         self.layers = nn.ModuleList(Layer(x, self.irreps, self.irreps_sh, radial, n_neighbors**-0.5) for x in before)
         d = self.decomposer
         given = (d.irreps_onsite, d.irreps_offsite, d.irreps_offsite) if inputs else ()  # atoms, messages, pairs
         self.given = nn.ModuleList(o3.Linear(len(inputs) * a, self.irreps) for a in given)
         self.onsite_gate = _gate(self.irreps)
         self.onsite_in = o3.Linear(self.irreps, self.onsite_gate.irreps_in)
-        self.onsite_out = o3.Linear(self.onsite_gate.irreps_out, len(forms) * self.decomposer.irreps_onsite)
+        self.onsite_out = o3.Linear(self.onsite_gate.irreps_out, self.n_sets * self.decomposer.irreps_onsite)
         self.pair_gate = _gate(self.irreps)
         self.pair_mix = o3.Linear(self.irreps + self.irreps, self.irreps)
         self.pair_product = BondProduct(self.irreps, self.irreps_sh, self.pair_gate.irreps_in, radial)
-        self.pair_out = o3.Linear(self.pair_gate.irreps_out, len(forms) * self.decomposer.irreps_offsite)
+        self.pair_out = o3.Linear(self.pair_gate.irreps_out, self.n_sets * self.decomposer.irreps_offsite)
         self.register_buffer("element_index", self.decomposer.element_index.clone(), persistent=False)
+        self.told = Conditions(conditions, self.decomposer.element_index, natural) if conditions else None
 
     def settings(self) -> dict[str, Any]:
         """Arguments that build this network again."""
@@ -166,6 +170,10 @@ class TensorProductNet(HamiltonianNet):
     def _given(self, graph: HamiltonianGraph) -> tuple[Tensor, Tensor | float, Tensor | float]:
         """First features of the atoms, and what the input matrices add to messages and pairs."""
         start = self.start(self.element_index[graph.numbers])
+        if self.told is not None:
+            scalars, vectors = self.told(graph)
+            start = torch.cat([start + scalars[:, 0], vectors.transpose(1, 2).flatten(1)], dim=1)[:, : self.irreps.dim]
+            start = nn.functional.pad(start, (0, self.irreps.dim - start.shape[1]))
         if not self.inputs:
             return start, 0.0, 0.0
         blocks = self.input_coefficients(graph)
@@ -195,7 +203,7 @@ class TensorProductNet(HamiltonianNet):
             yield Hidden(self.irreps, features)
 
     def raw_coefficients(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Hidden]:
-        """Coefficients of each form, of order one, and the last layer."""
+        """Sets of coefficients of order one, and the last layer."""
         x, messages, given = self._given(graph)
         *_, x = self._features(graph, x, messages)
         onsite = self.onsite_out(self.onsite_gate(self.onsite_in(x)))
@@ -204,5 +212,5 @@ class TensorProductNet(HamiltonianNet):
         both = self.pair_mix(torch.cat([x[pairs[:, 0]], x[pairs[:, 1]]], dim=-1))
         hidden = self.pair_gate(self.pair_product(both + given, harmonics, radial))
         offsite = self.pair_out(hidden) * strength[:, None]
-        parts = (x.chunk(len(self.forms), dim=1) for x in (onsite, offsite))
+        parts = (x.chunk(self.n_sets, dim=1) for x in (onsite, offsite))
         return [BlockCoefficients(*both) for both in zip(*parts)], Hidden(self.irreps, x)
