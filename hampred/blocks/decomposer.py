@@ -57,8 +57,8 @@ class BlockDecomposer:
 
         starts = np.concatenate([[0], np.cumsum([2 * l + 1 for l in self.union])])
         self._spans = [slice(int(a), int(b)) for a, b in pairwise(starts)]
-        self.irreps_offsite, self._shells_offsite, offsite = self._change_of_basis(onsite=False)
-        self.irreps_onsite, self._shells_onsite, onsite = self._change_of_basis(onsite=True)
+        self.irreps_offsite, offsite = self._change_of_basis(onsite=False)
+        self.irreps_onsite, onsite = self._change_of_basis(onsite=True)
         self._matrices: dict[tuple[bool, bool, torch.dtype, torch.device], Tensor] = {}
         for kind, matrix in ((False, offsite), (True, onsite)):
             with warnings.catch_warnings():  # torch calls its CSR format "beta"
@@ -97,8 +97,8 @@ class BlockDecomposer:
             slots[number, : len(row)] = row
         return slots
 
-    def _change_of_basis(self, onsite: bool) -> tuple[o3.Irreps, list[tuple[int, int]], Tensor]:
-        """Irreps of the coefficients, the two shells of the union behind each, and the sparse matrix [D, N²]."""
+    def _change_of_basis(self, onsite: bool) -> tuple[o3.Irreps, Tensor]:
+        """Irreps of the coefficients, and the sparse matrix [D, N²]."""
         entries: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
         for a, l_a in enumerate(self.union):
             for b, l_b in enumerate(self.union):
@@ -108,7 +108,6 @@ class BlockDecomposer:
                         continue
                     entries[l, (-1) ** (l_a + l_b)].append((a, b))
         irreps = [(len(shells), (l, p)) for (l, p), shells in sorted(entries.items())]
-        shells = [pair for key in sorted(entries) for pair in entries[key]]
         rows, columns, values, row = [], [], [], 0
         for (l, _), pairs in sorted(entries.items()):
             for a, b in pairs:
@@ -124,7 +123,7 @@ class BlockDecomposer:
         index = torch.from_numpy(np.stack([np.concatenate(rows), np.concatenate(columns)]))
         shape = (row, self.n_slots**2)
         matrix = torch.sparse_coo_tensor(index, torch.from_numpy(np.concatenate(values)), shape, check_invariants=True)
-        return o3.Irreps(irreps), shells, matrix.coalesce()  # pyright: ignore[reportReturnType] (a type of e3nn)
+        return o3.Irreps(irreps), matrix.coalesce()  # pyright: ignore[reportReturnType] (a type of e3nn)
 
     def decompose(self, blocks: Tensor, onsite: bool = False) -> Tensor:
         """Coefficients of padded blocks.

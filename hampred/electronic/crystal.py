@@ -16,7 +16,6 @@ from hampred.electronic import eigen
 from hampred.electronic.bands import Bands
 from hampred.electronic.kmesh import KMesh
 from hampred.electronic.kpath import KPath, band_path
-from hampred.errors import HampredError
 from hampred.interop.electric_field import rotated
 
 Array = NDArray[np.float64]
@@ -195,15 +194,3 @@ class CrystalState:
         kinds = sorted(set(shells))
         index = np.repeat([kinds.index(shell) for shell in shells], [2 * l + 1 for _, l in shells])
         return [f"{chemical_symbols[z]} {LETTERS[l]}" for z, l in kinds], index
-
-
-def electrons_in_cell(layout: BasisLayout, charge: int = 0) -> int:
-    """Electrons of one cell that the basis holds: nuclear charges less effective cores and the charge (e).
-
-    Raises:
-        HampredError: None is left.
-    """
-    count = layout.n_electrons(charge)
-    if count <= 0:
-        raise HampredError(f"A charge of {charge} leaves {count} electrons in the cell: check it.")
-    return count

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from hampred.electronic.open_shell import OpenShellState
 from hampred.electronic.orbitals import orbital_similarities
-from hampred.evaluation.spectrum import onsite_mask
-from hampred.units import DEBYE, MICRO_HARTREE, MILLI_EV
+from hampred.evaluation.spectrum import density_errors, frontier_errors, matrix_errors
+from hampred.units import MICRO_HARTREE, MILLI_EV
 
 Array = NDArray[np.float64]
 
@@ -28,8 +28,6 @@ def compare_open_shells(found: OpenShellState, label: OpenShellState) -> dict[st
     Returns:
         Metric → value in the unit that its name carries; NaN where a molecule has none (one atom, no LUMO).
     """
-    onsite = onsite_mask(label.layout)
-    error = np.abs(found.hamiltonians - label.hamiltonians)
     similarity, occupied = [], []
     for c, e, c0, e0, n in zip(*_orbitals(found), *_orbitals(label), label.n_occupied):
         similarity.append(orbital_similarities(c, c0, label.overlap, e, e0, n))
@@ -37,18 +35,11 @@ def compare_open_shells(found: OpenShellState, label: OpenShellState) -> dict[st
     spins = found.properties["mulliken_spins"] - label.properties["mulliken_spins"]
     splitting = np.abs(found.spin_splitting - label.spin_splitting)
     return {
-        "H_mae_uEh": MICRO_HARTREE * float(error.mean()),
-        "H_onsite_mae_uEh": MICRO_HARTREE * float(error[:, onsite].mean()),
-        "H_offsite_mae_uEh": MICRO_HARTREE * float(error[:, ~onsite].mean()) if (~onsite).any() else float("nan"),
-        "H_rms_uEh": MICRO_HARTREE * float(np.sqrt((error**2).mean())),
-        "H_max_uEh": MICRO_HARTREE * float(error.max()),
+        **matrix_errors(found.hamiltonians - label.hamiltonians, label.layout),
         "occupied_mae_meV": MILLI_EV * float(np.concatenate(occupied).mean()),
-        "homo_mae_meV": MILLI_EV * abs(found.homo - label.homo),
-        "lumo_mae_meV": MILLI_EV * abs(found.lumo - label.lumo),
-        "gap_mae_meV": MILLI_EV * abs(found.gap - label.gap),
+        **frontier_errors(found, label),
         "orbital_similarity": float(np.concatenate(similarity).mean()),
-        "density_mae": float(np.abs(found.density_matrix - label.density_matrix).mean()),
-        "dipole_mae_D": DEBYE * float(np.linalg.norm(found.dipole - label.dipole)),
+        **density_errors(found, label),
         "spin_splitting_mae_uEh": MICRO_HARTREE * float(splitting.mean()),
         "spin_mae": float(np.abs(spins).mean()),
         "s_squared_error": abs(found.s_squared - label.s_squared),

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from hampred.basis import LETTERS, BasisLayout
 from hampred.blocks.matrix import BlockMatrix
+from hampred.electronic.open_shell import OpenShellState
 from hampred.electronic.orbitals import orbital_similarities
 from hampred.electronic.state import ElectronicState
 from hampred.units import DEBYE, MICRO_HARTREE, MILLI_EV
 
 Array = NDArray[np.float64]
+Molecule = ElectronicState | OpenShellState
 
 METRICS: dict[str, str] = {
     "H_mae_uEh": "H, mean absolute error / µE_h",
@@ -49,8 +51,6 @@ def compare(found: ElectronicState, label: ElectronicState) -> dict[str, float]:
     Returns:
         Metric → value in the unit that its name carries; NaN where a molecule has none (one atom, no LUMO).
     """
-    onsite = onsite_mask(label.layout)
-    error = np.abs(found.hamiltonian - label.hamiltonian)
     energies, occupied = found.orbital_energies, slice(0, label.n_occupied)
     similarity = orbital_similarities(
         found.orbital_coefficients,
@@ -61,16 +61,38 @@ def compare(found: ElectronicState, label: ElectronicState) -> dict[str, float]:
         label.n_occupied,
     )
     return {
+        **matrix_errors(found.hamiltonian - label.hamiltonian, label.layout),
+        "occupied_mae_meV": MILLI_EV * _mean_difference(energies[occupied], label.orbital_energies[occupied]),
+        **frontier_errors(found, label),
+        "orbital_similarity": float(similarity.mean()),
+        **density_errors(found, label),
+    }
+
+
+def matrix_errors(error: Array, layout: BasisLayout) -> dict[str, float]:
+    """Metrics of the error of one Hamiltonian [n, n], or of those of both spins [2, n, n], Hartree."""
+    onsite, error = onsite_mask(layout), np.abs(error)
+    return {
         "H_mae_uEh": MICRO_HARTREE * float(error.mean()),
-        "H_onsite_mae_uEh": MICRO_HARTREE * float(error[onsite].mean()),
-        "H_offsite_mae_uEh": MICRO_HARTREE * float(error[~onsite].mean()) if (~onsite).any() else float("nan"),
+        "H_onsite_mae_uEh": MICRO_HARTREE * float(error[..., onsite].mean()),
+        "H_offsite_mae_uEh": MICRO_HARTREE * float(error[..., ~onsite].mean()) if (~onsite).any() else float("nan"),
         "H_rms_uEh": MICRO_HARTREE * float(np.sqrt((error**2).mean())),
         "H_max_uEh": MICRO_HARTREE * float(error.max()),
-        "occupied_mae_meV": MILLI_EV * _mean_difference(energies[occupied], label.orbital_energies[occupied]),
+    }
+
+
+def frontier_errors(found: Molecule, label: Molecule) -> dict[str, float]:
+    """Metrics of the orbitals around the gap of two states of one molecule."""
+    return {
         "homo_mae_meV": MILLI_EV * abs(found.homo - label.homo),
         "lumo_mae_meV": MILLI_EV * abs(found.lumo - label.lumo),
         "gap_mae_meV": MILLI_EV * abs(found.gap - label.gap),
-        "orbital_similarity": float(similarity.mean()),
+    }
+
+
+def density_errors(found: Molecule, label: Molecule) -> dict[str, float]:
+    """Metrics of the total densities of two states of one molecule."""
+    return {
         "density_mae": _mean_difference(found.density_matrix, label.density_matrix),
         "dipole_mae_D": DEBYE * float(np.linalg.norm(found.dipole - label.dipole)),
     }

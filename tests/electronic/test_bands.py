@@ -11,7 +11,7 @@ from ase.build import bulk, graphene
 from hampred.blocks.supercell import unfolded
 from hampred.electronic.band_error import alignment, band_errors
 from hampred.electronic.bands import Bands
-from hampred.electronic.crystal import CrystalState, electrons_in_cell
+from hampred.electronic.crystal import CrystalState
 from hampred.electronic.dos import density_of_states
 from hampred.electronic.eigen import NearDependentBasis, solve
 from hampred.electronic.kmesh import KMesh
@@ -198,12 +198,6 @@ def test_what_has_no_answer(silicon: CrystalState):
             silicon.mesh(size)
     with pytest.raises(HampredError, match="no gap"):
         _ = Bands(np.zeros((1, 3)), np.zeros((1, 1)), 2.0).gap
-
-
-def test_electrons(silicon: CrystalState):
-    assert electrons_in_cell(silicon.layout, charge=2) == 26  # all electrons: no core in this layout
-    with pytest.raises(HampredError, match="electrons"):
-        electrons_in_cell(silicon.layout, charge=28)
 
 
 def test_atoms_of_a_far_lattice_are_atoms(crystal_of: Callable):
