@@ -135,21 +135,20 @@ def measure(predictor: Predictor, atoms: Atoms, k: int) -> dict:
     net, stages = require_local(predictor), Stages()
     integrals = Integrals(atoms, predictor.level.basis)
     with stages.stage("overlap"):
-        s = integrals.overlap.to_sparse()
+        overlap = integrals.overlap
     with stages.stage("baseline"):
-        h0 = predictor.model.baseline.blocks(integrals).to_sparse()
-    n_occupied = integrals.n_electrons // 2
+        baseline = predictor.model.baseline.blocks(integrals)
+    n_occupied, known = integrals.n_electrons // 2, {"overlap": overlap, "baseline": baseline}
     del integrals
-    known = {"overlap": s, "baseline": h0}
     with stages.stage("graph"):
         graph = LargeGraph(Integrals(atoms, predictor.level.basis), net, [known[name] for name in net.inputs])
     with stages.stage("network"):
         elements = correction_elements(net, graph)
     with stages.stage("assembly"):
-        h = (h0 + correction(net, graph, elements)).tocsr()
-    del elements, h0, known
+        h = (baseline.to_sparse() + correction(net, graph, elements)).tocsr()
+        s = overlap.to_sparse()
     state = SparseState(atoms, graph.layout, h, s, n_occupied)
-    del graph
+    del elements, known, baseline, overlap, graph
     with stages.stage("eigen"):
         frontier = state.frontier(k)
     checked = s.shape[0] <= CHECKED

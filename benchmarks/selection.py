@@ -96,10 +96,10 @@ def by_novelty(store: Store, pool: np.ndarray, chosen: list[int], count: int, mo
         places, rows = [], []
         with ProgressLine() as line:
             for k in pool:
-                atoms = store[k].atoms
+                atoms, charge = store[k].atoms, store[k].charge
                 if k not in chosen and set(atoms.numbers) <= set(predictor.model.familiarity.elements):
                     places.append(int(k))
-                    rows.append((atoms.numbers, predictor.invariants(atoms)))
+                    rows.append((atoms.numbers, predictor.invariants(atoms, charge)))
                     line.show("looking at the pool", len(places), len(pool))
         write_json(kept, [places[k] for k in most_novel(predictor.model.familiarity, rows, count)[0]])
     return json.loads(kept.read_text())

@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
+from hampred.electronic.orbitals import SMALLEST_GAP
 from hampred.electronic.properties.spin import pure
 from hampred.errors import FailedError, HampredError
 from hampred.interop.neighbors import neighbor_pairs
@@ -26,7 +27,6 @@ NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 SYMMETRY = 1e-8  # Hartree
 COMMUTATOR = 1e-3  # Hartree, of F D S − S D F
 ELECTRONS = 1e-5
-SMALLEST_GAP = 1e-3  # Hartree
 
 
 class BadLabelError(FailedError):
@@ -47,7 +47,7 @@ def check_geometry(atoms: Atoms, charge: int = 0, spin: int = 0, *, allow_unusua
             length, lone atoms.
     """
     if len(atoms) == 0:
-        raise HampredError("The structure has no atoms.")
+        raise HampredError("The structure has no atoms: give at least one.")
     if not np.isfinite(atoms.positions).all():
         raise HampredError("A coordinate is NaN or infinite: check the structure.")
     if np.any(atoms.pbc):
@@ -71,7 +71,7 @@ def check_crystal(atoms: Atoms, charge: int = 0, *, allow_unusual_distances: boo
         HampredError: Empty, not finite, not periodic, a bad cell, charged, overlapping atoms, wrong unit, lone atoms.
     """
     if len(atoms) == 0:
-        raise HampredError("The structure has no atoms.")
+        raise HampredError("The structure has no atoms: give at least one.")
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise HampredError("A coordinate or cell vector is NaN or infinite: check the structure.")
     if charge:
@@ -171,21 +171,29 @@ def check_label(
         BadLabelError: NaN, asymmetry, F D S ≠ S D F, tr(DS) ≠ N, or no gap above the occupied orbitals.
     """
     if not (np.isfinite(fock).all() and np.isfinite(energies).all()):
-        raise BadLabelError("F has elements that are not finite.")
+        raise BadLabelError("F has elements that are not finite: check geometry, charge and basis.")
     asymmetry = float(np.abs(fock - fock.T).max())
     if asymmetry > SYMMETRY:
-        raise BadLabelError(f"F is not symmetric (by {asymmetry:.1e} Ha).")
+        raise BadLabelError(f"F is not symmetric (by {asymmetry:.1e} Ha): is it the Fock matrix of real orbitals?")
     held = float(np.sum(density * overlap))
     if abs(held - n_electrons) > ELECTRONS:
-        raise BadLabelError(f"The density holds {held:.6f} electrons where {n_electrons} were expected.")
+        raise BadLabelError(
+            f"The density holds {held:.6f} electrons where {n_electrons} were expected: check charge and spin."
+        )
     product = fock @ density @ overlap
     residual = float(np.abs(product - product.T).max())
     if residual > COMMUTATOR:
-        raise BadLabelError(f"F and the density do not commute (residual {residual:.1e} Ha): not self-consistent.")
+        raise BadLabelError(
+            f"F and the density do not commute (residual {residual:.1e} Ha), which is not self-consistent: converge "
+            "the SCF further (level.conv_tol)."
+        )
     occupied = n_electrons // filling
     if 0 < occupied < len(energies) and energies[occupied] - energies[occupied - 1] < SMALLEST_GAP:
         gap, what = energies[occupied] - energies[occupied - 1], "a closed shell" if filling == 2 else "this spin"
-        raise BadLabelError(f"The gap is {gap:.1e} Ha: {what} is not the ground state.")
+        raise BadLabelError(
+            f"The gap is {gap:.1e} Ha, and {what} is not the ground state: give another number of unpaired electrons "
+            "as spin, or leave the structure out."
+        )
 
 
 def check_spin(found: float, spin: int, largest: float) -> float:
@@ -202,7 +210,7 @@ def check_spin(found: float, spin: int, largest: float) -> float:
     contamination = found - pure(spin)
     if contamination > largest:
         raise BadLabelError(
-            f"⟨S²⟩ is {found:.3f} where a pure state has {pure(spin):.2f}: a mixture of spins "
-            f"(guard.max_spin_contamination {largest:g})."
+            f"⟨S²⟩ is {found:.3f} where a pure state has {pure(spin):.2f}, a mixture of spins: leave the structure "
+            f"out, or raise guard.max_spin_contamination above {largest:g}."
         )
     return contamination

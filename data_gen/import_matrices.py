@@ -211,7 +211,7 @@ def _sample(row: dict[str, Any], backend: PySCFMolecule) -> HamiltonianSample:
         s = overlap(mole)
         check_overlap(s, backend.guard.min_overlap_eigenvalue)
         if not np.isfinite(fock).all():
-            raise HampredError("F has elements that are not finite.")
+            raise HampredError("F has elements that are not finite: check the calculation.")
         energies, orbitals = eigh(fock, s)
         if energies[0] < -0.5 * int(atoms.numbers.max()) ** 2 - 1.0:  # no level lies below that of one electron
             raise HampredError(f"the lowest level is {energies[0]:.1f}: F must be in Hartree and in PySCF's AO order.")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hampred.errors import FailedError, HampredError
     from hampred.inference import Prediction, Predictor, load
     from hampred.interop.structures import read_structures
+    from hampred.prediction import OpenShellPrediction
     from hampred.scf import warm_start
 
     __version__: str
@@ -28,6 +29,7 @@ _PLACES = {
     "HampredCalculator": "hampred.calculator",
     "HampredError": "hampred.errors",
     "LevelOfTheory": "hampred.data.sample",
+    "OpenShellPrediction": "hampred.prediction",
     "OrbitalBasis": "hampred.basis",
     "Prediction": "hampred.inference",
     "Predictor": "hampred.inference",
@@ -48,6 +50,7 @@ __all__ = [
     "HampredCalculator",
     "HampredError",
     "LevelOfTheory",
+    "OpenShellPrediction",
     "OrbitalBasis",
     "Prediction",
     "Predictor",

@@ -1,5 +1,6 @@
 """HampredCalculator: energies and forces of predicted densities for ASE's optimisers, dynamics and vibrations."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -82,6 +83,8 @@ class HampredCalculator(Calculator):
     ) -> None:
         """Computes what is asked of a molecule, and keeps its state for what is asked next.
 
+        A charge, spin or electric field beyond those of the labels of the model is a warning.
+
         Args:
             atoms: The molecule, positions in Å; that of the last calculation without.
             properties: Of `implemented_properties`.
@@ -95,7 +98,10 @@ class HampredCalculator(Calculator):
             self.prediction = None  # also where the new one is refused
         state = self.prediction
         if state is None:
-            state = self.prediction = self.predictor.predict(self.atoms).refined(self.n_scf_steps)
+            predicted = self.predictor.predict(self.atoms)
+            for text in predicted.beyond:
+                warnings.warn(text, stacklevel=2)
+            state = self.prediction = predicted.refined(self.n_scf_steps)
         self.results |= {name: HARTREE * getattr(state, name) for name in FRONTIER}
         for name in properties:
             if name == "energy":

@@ -263,7 +263,7 @@ class OptimizerConfig(Config):
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     warmup_steps: Int = Field(200, ge=0)
     gradient_clip: float = Field(1.0, gt=0)
-    ema_decay: float = Field(0.995, ge=0, lt=1)
+    ema_decay: float = Field(0.99, ge=0, lt=1)
 
 
 class TrainerConfig(Config):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hampred.baseline.minao import Minao
 from hampred.basis import OrbitalBasis
 from hampred.confidence import Confidence
+from hampred.confidence.calibration import LEVELS
 from hampred.data.graph import HamiltonianGraph
 from hampred.data.sample import LevelOfTheory
 from hampred.data.system import System
@@ -33,6 +34,9 @@ PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 PAIRS_PER_BATCH = 2000
 """Blocks that go through the network at once; keeps memory flat however many structures there are."""
+
+FIELD_REACH = 1.5
+"""Electric fields up to this many times the strongest of the labels count as known."""
 
 ELEMENTS_PER_BATCH = 16_000_000
 """Elements of the padded matrices of a batch."""
@@ -113,9 +117,11 @@ class Predictor:
             HampredError: No sensible structure (see `check_structure`), a crystal where the model knows molecules or
                 the other way round, an unknown element, an electric field where the model was trained without or of a
                 crystal, or electrons that do not fill closed shells or, of models that know open shells, the spin.
+
+        Charge, spin and strength of the field may differ from those of the labels: `beyond` tells.
         """
         check_structure(atoms, name)
-        if electric_field(atoms, name).any() and not self.header["provenance"].get("largest_field_V_A"):
+        if electric_field(atoms, name).any() and not self.trained_field:
             raise HampredError(
                 f"{name} is in an electric field, and the model was trained without: remove electric_field, or train "
                 "on labels in fields (sampling kind: field)."
@@ -130,23 +136,66 @@ class Predictor:
         self._check_electrons(atoms, charge, name)
         return charge
 
+    @property
+    def trained_charges(self) -> list[int]:
+        """Total charges (e) of the labels that the model was trained on; 0 where its file names none."""
+        return [int(charge) for charge in self.header["provenance"].get("charges", [0])]
+
+    @property
+    def trained_spins(self) -> list[int]:
+        """Numbers of unpaired electrons of the labels; 0 where the file of the model names none."""
+        return [int(spin) for spin in self.header["provenance"].get("spins", [0])]
+
+    @property
+    def trained_field(self) -> float:
+        """Strongest electric field of the labels, V/Å; 0 where the file of the model names none."""
+        return float(self.header["provenance"].get("largest_field_V_A", 0.0))
+
+    def beyond(self, atoms: Atoms, charge: int) -> list[str]:
+        """In what a structure lies beyond the labels of the model, in words; no novelty of atoms tells it.
+
+        Args:
+            atoms: The structure; its ``info`` may hold ``spin`` and ``electric_field``.
+            charge: Total charge (e).
+        """
+        spin, strength = read_spin(atoms, charge), float(np.linalg.norm(electric_field(atoms)))
+        found = []
+        for what, value, known in (
+            ("charge", charge, self.trained_charges),
+            ("unpaired electrons", spin, self.trained_spins),
+        ):
+            if value not in known:
+                found.append(f"{what}: {value}, where the labels of the model have {', '.join(map(str, known))}")
+        if strength > FIELD_REACH * self.trained_field:
+            found.append(f"electric field: {strength:.3g} V/Å, where labels of the model have {self.trained_field:.3g}")
+        return [f"{text}; nobody has measured the errors there" for text in found]
+
     def _check_electrons(self, atoms: Atoms, charge: int, name: str) -> None:
-        """Refuses electrons that do not fit the orbitals, or are unpaired where the model knows closed shells.
+        """Refuses electrons that do not fit orbitals or spin, or are unpaired where the model knows closed shells.
 
         Raises:
             HampredError: That.
         """
         layout, spin = self.basis.layout(atoms.numbers), read_spin(atoms, charge, name)
         n_electrons, n_orbitals = layout.n_electrons(charge), layout.n_orbitals
+        cores = int(atoms.numbers.sum()) - charge - n_electrons
+        has = f"{name} has {n_electrons} electrons{' outside its cores' if cores else ''} with charge {charge}"
+        if n_electrons <= 0:
+            raise HampredError(f"{name} has no electrons left with charge {charge}: give a lower charge.")
         if spin and not self._net.has_spins:
             raise HampredError(
                 f"{name} has {spin} unpaired electrons, and the model was trained on closed shells: remove the spin, "
                 "or train on labels of open shells."
             )
-        if not 0 < n_electrons <= 2 * n_orbitals - spin or ((n_electrons - spin) % 2 and not atoms.pbc.any()):
+        if spin > n_electrons:
+            raise HampredError(f"{has}, of which {spin} cannot be unpaired: give fewer as spin.")
+        if n_electrons > 2 * n_orbitals - spin:
+            unpaired = f", {spin} of them unpaired," if spin else ""
+            raise HampredError(f"{has}{unpaired} and {n_orbitals} orbitals, which is too few: give a higher charge.")
+        if (n_electrons - spin) % 2 and not atoms.pbc.any():
             raise HampredError(
-                f"{name} has {n_electrons} electrons in {n_orbitals} orbitals with charge {charge}, which is no "
-                "closed shell: give a charge that leaves an even number, or the unpaired electrons as spin."
+                f"{has}, which is no closed shell: give a charge that leaves an even number, or the unpaired electrons "
+                "as spin."
             )
 
     def _check_periodicity(self, atoms: Atoms, name: str) -> None:
@@ -199,7 +248,11 @@ class Predictor:
         )
         for system, onsite, offsite, of_atoms in zip(batch, *parts):
             values = torch.cat([onsite, offsite]).numpy()
-            yield self._prediction(system, values, self._confidence(system, of_atoms.numpy()))
+            beyond = self.beyond(system.integrals.atoms, system.integrals.charge)
+            confidence = self._confidence(system, of_atoms.numpy())
+            if beyond and confidence is not None:
+                confidence = replace(confidence, level=len(LEVELS) - 1)
+            yield self._prediction(system, values, confidence, beyond)
 
     def _confidence(self, system: System, invariants: Array) -> Confidence | None:
         familiarity, calibration = self.model.familiarity, self.model.calibration
@@ -224,7 +277,7 @@ class Predictor:
             return last.invariants().double().cpu().numpy()
 
     def _prediction(
-        self, system: System, values: Array, confidence: Confidence | None
+        self, system: System, values: Array, confidence: Confidence | None, beyond: Sequence[str]
     ) -> Prediction | OpenShellPrediction | CrystalPrediction:
         """H0 and the elements of ΔH [n_values], or of ΔH_α and ΔH_β [n_values, 2], together."""
         integrals, h0 = system.integrals, system.baseline
@@ -250,13 +303,15 @@ class Predictor:
             "level": self.level,
             "baseline_hamiltonian": dense,
             "confidence": confidence,
+            "beyond": beyond,
             "made_by": self.made_by,
         }
         if not integrals.spin:
             return Prediction(n_occupied=integrals.n_electrons // 2, **shared)
         splitting = replace(system.skeleton, values=0.5 * (values[:, 0] - values[:, 1])).to_dense()
         n_beta = (integrals.n_electrons - integrals.spin) // 2
-        return OpenShellPrediction(spin_splitting=splitting, n_occupied=(n_beta + integrals.spin, n_beta), **shared)
+        shared |= {"spin_splitting": splitting, "level": self.level.of_spins([integrals.spin])}
+        return OpenShellPrediction(n_occupied=(n_beta + integrals.spin, n_beta), **shared)
 
     def _prepared(self, atoms: Atoms, charge: int) -> System:
         net, integrals = self._net, Integrals(atoms, self.level.basis, charge, read_spin(atoms, charge))

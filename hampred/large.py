@@ -5,6 +5,7 @@ from itertools import groupby
 
 from ase import Atoms
 
+from hampred.data.inputs import LOCAL
 from hampred.data.system import baseline_blocks
 from hampred.electronic.sparse_state import SparseState
 from hampred.errors import HampredError
@@ -21,9 +22,6 @@ LARGE = 4000
 LARGEST_DENSE = 16_000
 """Orbitals above which dense matrices are refused: 2 GiB each, and hours of diagonalisation."""
 
-INPUTS = ("overlap", "baseline")
-"""Input matrices of a network that are local."""
-
 
 def require_local(predictor: Predictor) -> BondFrameNet:
     """The network of a model that can be run on large molecules.
@@ -39,7 +37,7 @@ def require_local(predictor: Predictor) -> BondFrameNet:
             f"The baseline {predictor.baseline_name} reaches over the whole molecule: for large molecules train with "
             "projectors or none."
         )
-    if set(net.inputs) - set(INPUTS):
+    if set(net.inputs) - set(LOCAL):
         raise HampredError("net.inputs with a density need a dense diagonalisation: train with [overlap, baseline].")
     return net
 
@@ -70,7 +68,7 @@ def require_affordable(predictor: Predictor, atoms: Atoms, name: str) -> None:
     if n > LARGEST_DENSE and not atoms.pbc.any() and not is_large(predictor, atoms):
         raise HampredError(
             f"{name} has {n} orbitals, too many for dense matrices: train bond_frame with "
-            f"net.inputs=[{', '.join(INPUTS)}] and the baseline projectors, whose cost is linear."
+            f"net.inputs=[{', '.join(LOCAL)}] and the baseline projectors, whose cost is linear."
         )
 
 
@@ -111,8 +109,9 @@ def predict_large(predictor: Predictor, atoms: Atoms, charge: int | None = None)
     if read_spin(atoms, charge):
         raise HampredError("Open shells are predicted with dense matrices alone: give a smaller molecule.")
     integrals = Integrals(atoms, predictor.level.basis, charge)
-    h0, s = (m.to_sparse() for m in (baseline_blocks(predictor.model.baseline, integrals), integrals.overlap))
-    known = {"overlap": s, "baseline": h0}
+    known = {"overlap": integrals.overlap, "baseline": baseline_blocks(predictor.model.baseline, integrals)}
     graph = LargeGraph(integrals, net, [known[name] for name in net.inputs])
-    h = h0 + correction(net, graph, correction_elements(net, graph))
-    return SparseState(atoms, integrals.layout, h.tocsr(), s, integrals.n_electrons // 2, charge)
+    h = known["baseline"].to_sparse() + correction(net, graph, correction_elements(net, graph))
+    s = integrals.overlap.to_sparse()
+    notes = predictor.beyond(atoms, charge)
+    return SparseState(atoms, integrals.layout, h.tocsr(), s, integrals.n_electrons // 2, charge, notes)

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from hampred.blocks.matrix import BlockMatrix
-from hampred.confidence import Confidence
 from hampred.data.sample import LevelOfTheory
 from hampred.electronic.crystal import CrystalState
 from hampred.electronic.open_shell import OpenShellState
+from hampred.electronic.orbitals import SMALLEST_GAP
 from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
 from hampred.interop.electric_field import electric_field, in_electric_field
@@ -21,6 +21,9 @@ from hampred.interop.energy import EnergyFunctional, harris_energy
 from hampred.interop.pyscf import build_mole, mean_field
 from hampred.pages.molecule import MoleculePage
 from hampred.pages.provenance import of_level
+
+if TYPE_CHECKING:
+    from hampred.confidence import Confidence  # whose package imports torch
 
 Array = NDArray[np.float64]
 
@@ -39,11 +42,23 @@ class AtLevel:
     orbital_energies: Array
     orbital_coefficients: Array
     occupations: Array
+    gap: float
+    baseline_hamiltonian: Array
     made_by: Mapping[str, str]
+    beyond: Sequence[str]
+    confidence: "Confidence | None"
+    notes: Sequence[str]
     density: Array
     with_fock: Callable[[Array], Any]
     temperature = 0.0
     spin = 0
+
+    def _told(self, of_state: Sequence[str]) -> list[str]:
+        """What the user should know: in what it lies beyond the labels, of its state, and how new its atoms are."""
+        told = [*self.beyond, *of_state]
+        if self.gap < SMALLEST_GAP and not self.temperature:
+            told.append("HOMO and LUMO are not apart: the charge and spin that are assumed are doubtful")
+        return told + (self.confidence.notes(self.atoms) if self.confidence is not None else [])
 
     def to_pyscf(self) -> Any:
         """A PySCF mean-field object (RKS or UKS, in the electric field if there is one) with its orbitals set."""
@@ -104,9 +119,27 @@ class AtLevel:
         for step in range(1, n_steps + 1):
             fock = extrapolation.update(self.overlap, state.density, state._energy_and_fock[1])
             about = {**self.made_by, "SCF steps since": str(step)}
-            state = replace(state.with_fock(np.asarray(fock)), confidence=None, made_by=about)
+            state = replace(state.with_fock(np.asarray(fock)), confidence=None, beyond=(), made_by=about)
             state.__dict__["_functional"] = self._functional  # with its grid
         return state
+
+    def page(self, name: str = "", energy: float | None = None, notes: Sequence[str] = ()) -> MoleculePage:
+        """The prediction as a page of HTML that needs nothing else, with its orbitals in 3D.
+
+        Args:
+            name: Of the molecule, the formula without one.
+            energy: Total energy (Hartree), where it is known.
+            notes: What the reader should know beside `notes`.
+        """
+        state: Any = self
+        about = {**of_level(self.level), **self.made_by}
+        if (vector := electric_field(self.atoms)).any():
+            about["Electric field"] = ", ".join(f"{x:g}" for x in vector) + " V/Å"
+        return MoleculePage(state, name, about, self.baseline_hamiltonian, energy, [*notes, *self.notes])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.page().frame()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,31 +151,19 @@ class Prediction(ElectronicState, AtLevel):
         baseline_hamiltonian: H0 [n, n].
         made_by: The model in words: what → text.
         confidence: How sure it is; None of a model that was not calibrated.
+        beyond: In what it lies beyond the labels of the model, in words; see `hampred.inference.Predictor.beyond`.
     """
 
     level: LevelOfTheory = field(kw_only=True)
     baseline_hamiltonian: Array = field(kw_only=True)
-    confidence: Confidence | None = field(default=None, kw_only=True)
+    confidence: "Confidence | None" = field(default=None, kw_only=True)
     made_by: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    beyond: Sequence[str] = field(default=(), kw_only=True)
 
-    def page(self, name: str = "", energy: float | None = None, notes: Sequence[str] = ()) -> MoleculePage:
-        """The prediction as a page of HTML that needs nothing else, with its orbitals in 3D.
-
-        Args:
-            name: Of the molecule, the formula without one.
-            energy: Total energy (Hartree), where it is known.
-            notes: What the reader should know.
-        """
-        about = {**of_level(self.level), **self.made_by}
-        if (vector := electric_field(self.atoms)).any():
-            about["Electric field"] = ", ".join(f"{x:g}" for x in vector) + " V/Å"
-        if self.confidence is not None:
-            notes = [*notes, *self.confidence.notes(self.atoms)]
-        return MoleculePage(self, name, about, self.baseline_hamiltonian, energy, notes)
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return self.page().frame()
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know."""
+        return self._told(super().notes)
 
     def __repr__(self) -> str:
         name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals
@@ -155,8 +176,14 @@ class OpenShellPrediction(OpenShellState, AtLevel):
 
     level: LevelOfTheory = field(kw_only=True)
     baseline_hamiltonian: Array = field(kw_only=True)
-    confidence: Confidence | None = field(default=None, kw_only=True)
+    confidence: "Confidence | None" = field(default=None, kw_only=True)
     made_by: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    beyond: Sequence[str] = field(default=(), kw_only=True)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know."""
+        return self._told(super().notes)
 
     def __repr__(self) -> str:
         name, levels = self.atoms.get_chemical_formula(), f"homo={self.homo:.5f} Ha, lumo={self.lumo:.5f} Ha"
@@ -175,7 +202,12 @@ class CrystalPrediction(CrystalState):
 
     level: LevelOfTheory = field(kw_only=True)
     baseline_hamiltonian: BlockMatrix = field(kw_only=True)
-    confidence: Confidence | None = field(default=None, kw_only=True)
+    confidence: "Confidence | None" = field(default=None, kw_only=True)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know."""
+        return [] if self.confidence is None else self.confidence.notes(self.atoms)
 
     def __repr__(self) -> str:
         name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals

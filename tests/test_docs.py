@@ -174,6 +174,12 @@ def test_messages_are_read_as_they_are_raised():
     assert "There is no file ‹path›: give the path of a structure, such as molecule.xyz." in found
 
 
+@pytest.mark.parametrize("place", ["data_gen/guard.py", "data_gen/backends", "hampred/electronic/sparse_eigen.py"])
+def test_messages_of_labels_and_levels_say_what_to_do(place):
+    found = [message.text for message in messages.of(ROOT, place)]
+    assert found and [text for text in found if ": " not in text and "; " not in text] == []
+
+
 def test_citation():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]

@@ -13,11 +13,12 @@ from pyscf.lib import num_threads
 from scipy.linalg import eigvalsh
 
 from data_gen.backends.pyscf_molecule import functional_definition
-from data_gen.guard import ELECTRONS, SMALLEST_GAP, BadLabelError, check_crystal
+from data_gen.guard import ELECTRONS, BadLabelError, check_crystal
 from hampred.basis import OrbitalBasis, is_gth, load_pseudopotential, require_basis_name
 from hampred.blocks.matrix import BlockMatrix
 from hampred.config import CrystalConfig, GuardConfig, LevelConfig, ScfConfig
 from hampred.data.sample import HamiltonianSample, LevelOfTheory
+from hampred.electronic.orbitals import SMALLEST_GAP
 from hampred.errors import HampredError
 from hampred.interop.crystal_level import CrystalLevel
 from hampred.interop.electric_field import electric_field
@@ -148,7 +149,10 @@ class PySCFCrystal:
             provenance=provenance,
         )
         if sample.n_electrons != fock.cell.nelectron:
-            raise BadLabelError(f"{fock.cell.nelectron} electrons where {sample.n_electrons} were expected.")
+            raise BadLabelError(
+                f"{fock.cell.nelectron} electrons where {sample.n_electrons} were expected: choose a basis and a "
+                "pseudopotential of one family."
+            )
         return sample
 
     def _check_overlap(self, overlap: BlockMatrix, fock: PeriodicFock) -> float:
@@ -165,11 +169,14 @@ class PySCFCrystal:
         """Gap between the bands on the mesh of the density, Hartree; negative for a metal, None without empty bands."""
         energies, n_filled = np.asarray(fock.field.mo_energy), (fock.cell.nelectron + 1) // 2
         if not (np.isfinite(energies).all() and np.isfinite(fock.field.e_tot)):
-            raise BadLabelError("F has elements that are not finite.")
+            raise BadLabelError("F has elements that are not finite: check geometry and basis.")
         density, overlap = np.asarray(fock.field.make_rdm1()), np.asarray(fock.field.get_ovlp())
         held = float(np.einsum("kij,kji->", density, overlap).real) / len(density)
         if abs(held - fock.cell.nelectron) > ELECTRONS:
-            raise BadLabelError(f"The density holds {held:.6f} electrons where {fock.cell.nelectron} were expected.")
+            raise BadLabelError(
+                f"The density holds {held:.6f} electrons where {fock.cell.nelectron} were expected: check basis and "
+                "pseudopotential."
+            )
         if n_filled == energies.shape[1]:
             return None
         gap = float(energies[:, n_filled].min() - energies[:, n_filled - 1].max())

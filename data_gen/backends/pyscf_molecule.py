@@ -78,8 +78,11 @@ class PySCFMolecule:
         basis = OrbitalBasis.from_name(self.level.basis, atoms.numbers)
         n_orbitals = basis.layout(atoms.numbers).n_orbitals
         n_electrons = sum(int(z) - basis.elements[int(z)].n_core for z in atoms.numbers) - charge
-        if n_electrons > 2 * n_orbitals - spin:
-            raise HampredError(f"{n_electrons} electrons do not fit {n_orbitals} orbitals: check charge and basis.")
+        if not spin <= n_electrons <= 2 * n_orbitals - spin:
+            raise HampredError(
+                f"{n_electrons} electrons, {spin} of them unpaired, do not fit {n_orbitals} orbitals: "
+                "check charge, spin and basis."
+            )
         return n_orbitals
 
     def cpu_seconds(self, n_orbitals: int) -> float:
@@ -115,7 +118,7 @@ class PySCFMolecule:
             check_label(fock, overlap, field.make_rdm1(), energies, mole.nelectron)
             matrices = {"hamiltonian": BlockMatrix.from_dense(layout, 0.5 * (fock + fock.T))}
         if not field.e_tot < 0:
-            raise BadLabelError(f"The energy is {field.e_tot:.3f} Ha: this is not a bound molecule.")
+            raise BadLabelError(f"The energy is {field.e_tot:.3f} Ha, of no bound molecule: check geometry and charge.")
         dipole = np.asarray(field.dip_moment(unit="AU", verbose=0))
         forces = -field.nuc_grad_method().set(verbose=0).kernel() / BOHR if self.forces else None
         provenance |= {
@@ -198,7 +201,7 @@ class PySCFMolecule:
                     setattr(field, name, getattr(second, name))
                 return field, field.get_fock(dm=field.make_rdm1()), "second_order", cycles
         tried = "DIIS, level shift and second-order SCF" if self.scf.retries else "DIIS"
-        raise FailedError(f"not converged: {tried} with {self.scf.max_cycle} cycles each")
+        raise FailedError(f"not converged: {tried} with {self.scf.max_cycle} cycles each; raise scf.max_cycle")
 
 
 class _LastFock:

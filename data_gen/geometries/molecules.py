@@ -32,6 +32,8 @@ def g2_structures(names: Sequence[str]) -> Iterator[Atoms]:
 def smiles_structures(smiles: Sequence[str], conformers: int, seed: int) -> Iterator[Atoms]:
     """Conformers of each SMILES: ETKDG embedding, relaxed with MMFF94 where it knows the atoms.
 
+    Radical electrons of the SMILES are the unpaired ones, all of them parallel ([O][O] is a triplet, O=O a singlet).
+
     Args:
         smiles: Molecules; two ways to write one molecule give the same ``molecule`` (canonical SMILES).
         conformers: Conformers of each.
@@ -42,7 +44,7 @@ def smiles_structures(smiles: Sequence[str], conformers: int, seed: int) -> Iter
     """
     try:
         from rdkit import Chem, RDLogger
-        from rdkit.Chem import AllChem
+        from rdkit.Chem import AllChem, Descriptors
     except ImportError:
         raise HampredError("SMILES need RDKit: pip install 'hampred[smiles]'.") from None
     RDLogger.DisableLog("rdApp.*")
@@ -61,4 +63,6 @@ def smiles_structures(smiles: Sequence[str], conformers: int, seed: int) -> Iter
             atoms = Atoms(numbers, molecule.GetConformer(place).GetPositions())
             charge = Chem.GetFormalCharge(molecule)
             atoms.info = {"source": "smiles", "molecule": Chem.MolToSmiles(parsed), "charge": charge}
+            if spin := Descriptors.NumRadicalElectrons(parsed):
+                atoms.info["spin"] = spin
             yield atoms

@@ -19,6 +19,7 @@ from hampred.config import (
 )
 from hampred.errors import HampredError
 from hampred.interop.electric_field import with_field
+from hampred.interop.structures import read_charge, read_spin
 
 Array = NDArray[np.float64]
 Seed = tuple[int, ...]
@@ -162,17 +163,19 @@ def molecular_dynamics(atoms: Atoms, how: MolecularDynamicsConfig, seed: Seed) -
 
 
 def with_xtb(atoms: Atoms) -> Atoms:
-    """A copy with a GFN2-xTB calculator.
+    """A copy with a GFN2-xTB calculator of its charge and spin.
 
     Raises:
-        HampredError: tblite is not installed.
+        HampredError: tblite is not installed, or charge or spin do not fit the electrons.
     """
     try:
         from tblite.ase import TBLite
     except ImportError:
         raise HampredError("Normal modes and dynamics need tblite: pip install 'hampred[sample]'.") from None
-    copy = atoms.copy()
-    copy.calc = TBLite(method="GFN2-xTB", charge=int(atoms.info.get("charge", 0)), verbosity=0)
+    copy, name = atoms.copy(), atoms.info.get("molecule", atoms.get_chemical_formula())
+    charge = read_charge(atoms, name)
+    multiplicity = read_spin(atoms, charge, name) + 1
+    copy.calc = TBLite(method="GFN2-xTB", charge=charge, multiplicity=multiplicity, verbosity=0)
     return copy
 
 

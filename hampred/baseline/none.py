@@ -1,7 +1,6 @@
 """No baseline: the network learns the whole Hamiltonian."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,7 +23,7 @@ class Zero:
 
     def blocks(self, integrals: Integrals) -> BlockMatrix:
         """Zeros on the pairs of the overlap."""
-        return replace(integrals.overlap, values=np.zeros_like(integrals.overlap.values))
+        return integrals.overlap.with_values(np.zeros_like(integrals.overlap.values))
 
     def fit(self, samples: Iterable[Any]) -> None:
         """There is nothing to fit."""

@@ -68,7 +68,7 @@ class Projectors:
         for here in surroundings(integrals, shells, s, self.reach):
             w = np.tensordot(weights[here.atom], operators[here.atom].matrices, 1)
             here.add_to(values, here.overlaps.T @ w @ here.overlaps)
-        return BlockMatrix(s.layout, s.pairs, s.cell_shifts, values[:-1]).hermitized()
+        return s.with_values(values[:-1]).hermitized()
 
     def _require_known(self, number: int) -> None:
         if number not in self.operators:

@@ -1,5 +1,6 @@
 """BlockMatrix: a one-electron matrix as blocks M_ij(R) between the orbitals of two atoms."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,9 @@ from hampred.errors import HampredError
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+PLACES = ("shapes", "starts", "pair_of_value", "local_indices", "rows", "columns", "onsite", "reverse", "_keys")
+"""What follows from layout and pairs alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +56,13 @@ class BlockMatrix:
         if pairs is None:
             pairs = np.stack(np.meshgrid(*2 * [np.arange(layout.n_atoms)], indexing="ij"), axis=-1).reshape(-1, 2)
         empty = cls(layout, pairs, np.zeros((len(pairs), 3), dtype=np.int64), np.empty(0))
-        return replace(empty, values=np.asarray(matrix, dtype=np.float64)[empty.rows, empty.columns])
+        return empty.with_values(np.asarray(matrix, dtype=np.float64)[empty.rows, empty.columns])
+
+    def with_values(self, values: Array) -> "BlockMatrix":
+        """The same blocks with other values [n_values]; what is known of their places is kept."""
+        other = replace(self, values=values)
+        other.__dict__.update({name: self.__dict__[name] for name in PLACES if name in self.__dict__})
+        return other
 
     @cached_property
     def shapes(self) -> IntArray:
@@ -67,24 +77,25 @@ class BlockMatrix:
     @cached_property
     def pair_of_value(self) -> IntArray:
         """Pair to which each value belongs [n_values]."""
-        return np.repeat(np.arange(len(self.pairs)), self.shapes.prod(axis=1))
+        return np.repeat(np.arange(len(self.pairs)), np.diff(self.starts))
 
     @cached_property
     def local_indices(self) -> tuple[IntArray, IntArray]:
         """Row and column of each value within its own block, 2 × [n_values]."""
-        within = np.arange(self.starts[-1]) - self.starts[self.pair_of_value]
-        width = self.shapes[self.pair_of_value, 1]
-        return within // width, within % width
+        row, column = np.empty((2, self.starts[-1]), dtype=np.int64)
+        for *_, index in self.groups():
+            row[index], column[index] = np.indices(index.shape[1:])
+        return row, column
 
     @cached_property
     def rows(self) -> IntArray:
         """Row of each value in the dense matrix [n_values]."""
-        return self.layout.offsets[self.pairs[self.pair_of_value, 0]] + self.local_indices[0]
+        return np.repeat(self.layout.offsets[self.pairs[:, 0]], np.diff(self.starts)) + self.local_indices[0]
 
     @cached_property
     def columns(self) -> IntArray:
         """Column of each value in the dense matrix [n_values]."""
-        return self.layout.offsets[self.pairs[self.pair_of_value, 1]] + self.local_indices[1]
+        return np.repeat(self.layout.offsets[self.pairs[:, 1]], np.diff(self.starts)) + self.local_indices[1]
 
     @cached_property
     def onsite(self) -> NDArray[np.bool_]:
@@ -113,11 +124,13 @@ class BlockMatrix:
 
     def groups(self) -> Iterator[tuple[int, int, IntArray, IntArray]]:
         """Pairs of like elements: (Z_i, Z_j, pairs [m], value indices [m, n_orbitals_i, n_orbitals_j])."""
-        elements = self.layout.numbers[self.pairs]
-        for z_i, z_j in np.unique(elements, axis=0):
-            members = np.flatnonzero((elements == (z_i, z_j)).all(axis=1))
-            n_i, n_j = self.shapes[members[0]]
-            yield int(z_i), int(z_j), members, self.starts[members, None, None] + np.arange(n_i * n_j).reshape(n_i, n_j)
+        first, second = self.layout.numbers[self.pairs].T
+        for z_i, z_j in itertools.product(np.unique(first), np.unique(second)):
+            members = np.flatnonzero((first == z_i) & (second == z_j))
+            if len(members):
+                n_i, n_j = self.shapes[members[0]]
+                index = self.starts[members, None, None] + np.arange(n_i * n_j).reshape(n_i, n_j)
+                yield int(z_i), int(z_j), members, index
 
     def to_sparse(self) -> csr_array:
         """Sparse matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""
@@ -157,13 +170,17 @@ class BlockMatrix:
 
     def transposed(self) -> "BlockMatrix":
         """The adjoint on the same list of pairs: M_ij(R) becomes M_ji(−R)ᵀ."""
-        row, column = self.local_indices
-        reverse = self.reverse[self.pair_of_value]
-        return replace(self, values=self.values[self.starts[reverse] + column * self.shapes[reverse, 1] + row])
+        values = np.empty_like(self.values)
+        for _, _, members, index in self.groups():
+            _, n_i, n_j = index.shape
+            values[index] = self.values[
+                self.starts[self.reverse[members], None, None] + np.arange(n_i * n_j).reshape(n_j, n_i).T
+            ]
+        return self.with_values(values)
 
     def hermitized(self) -> "BlockMatrix":
         """Hermitian part ½ (M_ij(R) + M_ji(−R)ᵀ)."""
-        return replace(self, values=0.5 * (self.values + self.transposed().values))
+        return self.with_values(0.5 * (self.values + self.transposed().values))
 
     def rotated(self, rotation: Array) -> "BlockMatrix":
         """The matrix of the structure whose positions r became Q r: D M Dᵀ.
@@ -176,7 +193,7 @@ class BlockMatrix:
         values = np.empty_like(self.values)
         for z_i, z_j, _, index in self.groups():
             values[index] = d[z_i] @ self.values[index] @ d[z_j].T
-        return replace(self, values=values)
+        return self.with_values(values)
 
     def find(self, pairs: IntArray, cell_shifts: IntArray) -> IntArray:
         """Index of given pairs in the list of this matrix, −1 where it has no such block.
@@ -207,15 +224,15 @@ class BlockMatrix:
         known = np.repeat(index >= 0, np.diff(other.starts))
         values = np.zeros(other.starts[-1])
         values[known] = self.values[(np.arange(len(values)) + offset)[known]]
-        return replace(other, values=values)
+        return other.with_values(values)
 
     def plus(self, other: "BlockMatrix") -> "BlockMatrix":
         """Sum of two matrices on the same list of pairs."""
-        return replace(self, values=self.values + other.values)
+        return self.with_values(self.values + other.values)
 
     def minus(self, other: "BlockMatrix") -> "BlockMatrix":
         """Difference of two matrices on the same list of pairs."""
-        return replace(self, values=self.values - other.values)
+        return self.with_values(self.values - other.values)
 
     def error(self, other: "BlockMatrix") -> dict[str, float]:
         """Mean absolute difference of the elements, in the unit of the values.

@@ -1,7 +1,7 @@
 """`hampred info`: what a store or a model holds."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,22 +62,20 @@ def _is_hdf5(path: Path) -> bool:
 
 def _store(path: Path, verify: bool) -> dict[str, Any]:
     """Summary of a store as plain JSON types."""
-    import numpy as np
     from ase.data import chemical_symbols
 
     from hampred.data.store import Store
 
     with Store(path) as store:
-        sizes = store.n_atoms
         failures = store.header.get("failures", [])
         found: dict[str, Any] = {
             "kind": "store",
             "n_samples": len(store),
             "molecules": dict(Counter(store.molecules).most_common()),
-            "elements": {chemical_symbols[z]: int(n) for z, n in zip(*np.unique(store.numbers, return_counts=True))},
-            "atoms_per_sample": {int(n): int(c) for n, c in zip(*np.unique(sizes, return_counts=True))},
-            **(_crystals(store) if store.level.crystal else {}),
-            **_level(store.level.to_dict()),
+            "elements": {chemical_symbols[z]: n for z, n in _counts(store.numbers).items()},
+            "atoms_per_sample": _counts(store.n_atoms),
+            **(_crystals(store) if store.level.crystal else _conditions(store)),
+            **_level(store.level.of_spins(store.of_samples("spin")).to_dict()),
             "basis_hash": store.basis.hash[:16],
             "label_noise_Eh": store.header.get("label_noise_Eh"),
             "n_failures": len(failures),
@@ -86,6 +84,20 @@ def _store(path: Path, verify: bool) -> dict[str, Any]:
         if verify:
             found["damaged"] = store.damaged()
     return found
+
+
+def _counts(values: Iterable[int]) -> dict[int, int]:
+    """Number → how often it is there, ascending."""
+    return dict(sorted(Counter(map(int, values)).items()))
+
+
+def _conditions(store: "Store") -> dict[str, Any]:
+    """Charges (e), unpaired electrons and fields of the labels of molecules."""
+    import numpy as np
+
+    strengths = np.linalg.norm(store.of_samples("electric_field"), axis=1)
+    counts = {f"{name}s": _counts(store.of_samples(name)) for name in ("charge", "spin")}
+    return {**counts, "largest_field_V_A": float(strengths.max(initial=0.0))}
 
 
 def _crystals(store: "Store") -> dict[str, Any]:
@@ -152,6 +164,7 @@ def _level(level: dict[str, Any]) -> dict[str, Any]:
 
 def _model(path: Path, verify: bool) -> dict[str, Any]:
     """Summary of a model as plain JSON types."""
+    from hampred.data.sample import LevelOfTheory
     from hampred.model_file import load_model, read_header
 
     header = read_header(path)
@@ -163,7 +176,7 @@ def _model(path: Path, verify: bool) -> dict[str, Any]:
         **{f"net.{name}": value for name, value in header["net"]["settings"].items() if _short(value)},
         "baseline": header["baseline"].get("name"),
         "elements": {symbol: len(e["shells"]) for symbol, e in header["basis"]["elements"].items()},
-        **_level(header["level"]),
+        **_level(LevelOfTheory.from_dict(header["level"]).of_spins(provenance.get("spins", [0])).to_dict()),
         "basis_hash": header["basis_hash"][:16],
         **{f"n_{part}": len(keys) for part, keys in header["split"].items()},
         **_calibration(header.get("calibration")),
@@ -179,7 +192,8 @@ def _calibration(calibration: dict[str, Any] | None) -> dict[str, Any]:
     """How large the errors of a model are on atoms like those of its labels."""
     if calibration is None:
         return {"calibrated": False}
-    counts = f"{calibration['n_structures']} labels of {calibration['n_molecules']} molecules"
+    numbers = (calibration["n_structures"], "label"), (calibration["n_molecules"], "molecule")
+    counts = " of ".join(f"{n} {what}" if n == 1 else f"{n} {what}s" for n, what in numbers)
     bounds = {f"usual_bound.{metric}": factor for metric, (_, factor) in calibration["laws"].items()}
     return {"calibrated_on": counts, **bounds}
 

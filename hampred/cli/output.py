@@ -52,7 +52,7 @@ def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str | f
 
     Args:
         title: Above the table; empty for none.
-        head: Titles of the columns.
+        head: Titles of the columns; without any there is no head.
         rows: Texts and numbers; numbers get three or four significant digits, None becomes a dash.
     """
     from rich.box import SIMPLE_HEAD
@@ -60,7 +60,8 @@ def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str | f
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title, style="bold") if title else None, box=SIMPLE_HEAD, title_justify="left")
+    heading = Text(title, style="bold") if title else None
+    table = Table(title=heading, box=SIMPLE_HEAD, title_justify="left", show_header=any(head))
     rows = list(rows)
     for k, name in enumerate(head):
         texts = all(isinstance(row[k], str) for row in rows)

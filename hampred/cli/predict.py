@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    pass
 
 SHOWN = 40
 """Structures in the table that is printed."""
@@ -51,7 +48,8 @@ def predict(
         int | None, typer.Option(help="Total charge of each structure, e; by default what its file says, else 0.")
     ] = None,
     spin: Annotated[
-        int | None, typer.Option(help="Unpaired electrons of each structure; by default what its file says, else 0.")
+        int | None,
+        typer.Option(min=0, help="Unpaired electrons of each structure; by default what its file says, else 0."),
     ] = None,
     formats: Annotated[
         list[Format] | None,
@@ -59,7 +57,7 @@ def predict(
     ] = None,
     energy: Annotated[bool, typer.Option("--energy", help="Total energy too: a Fock build for each molecule.")] = False,
     forces: Annotated[bool, typer.Option("--forces", help="Energy and forces too: a gradient besides.")] = False,
-    spacing: Annotated[float, typer.Option(min=0.01, help="Of the points of cube files, Å.")] = 0.2,
+    spacing: Annotated[float, typer.Option(min=0.01, max=2.0, help="Of the points of cube files, Å.")] = 0.2,
     precision: Annotated[Precision, typer.Option(help="Of the network.")] = Precision.FLOAT64,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -71,7 +69,7 @@ def predict(
 
     named = read_named(structures, taken=("summary",))  # whose JSON file would be that of the run
     import hampred.inference as inference
-    from hampred.evaluation.prediction_files import PredictionFiles, kind_of
+    from hampred.evaluation.prediction_files import SUMMARY, PredictionFiles, kind_of
     from hampred.large import is_large, predict_stream, require_affordable
 
     predictor = inference.load(model, dtype=precision.value)
@@ -79,27 +77,25 @@ def predict(
     kinds = {}
     for name, atoms in named.items():
         if spin is not None:
-            atoms.info["multiplicity"] = spin + 1
+            atoms.info["multiplicity"] = spin + 1  # which has but one meaning
         own_charge = predictor.check(atoms, charge, name)
         require_affordable(predictor, atoms, name)
         kinds[name] = kind_of(atoms, is_large(predictor, atoms), own_charge)
     files = PredictionFiles(out, [*dict.fromkeys(f.value for f in formats or [Format.NPZ])], energy, forces, spacing)
     files.check(named, kinds, predictor.basis)
     require_writable(out)
-    results = []
-    with ProgressLine() as line:
-        for name, prediction in zip(named, predict_stream(predictor, named.values(), charge)):
-            results.append(files.write(name, prediction))
-            line.show("predicting", len(results), len(named))
-    files.finish()
-    summary = {
-        "model": str(model),
-        "level": predictor.level.to_dict(),
-        "precision": precision.value,
-        "notes": [ZERO] if crystals else [],
-        "structures": results,
-    }
-    write_json(out / "summary.json", summary)
+    files.start()
+    results, summary = [], {"model": str(model), "level": predictor.level.of_spins(predictor.trained_spins).to_dict()}
+    summary |= {"precision": precision.value, "notes": [ZERO] if crystals else []}
+    try:
+        with ProgressLine() as line:
+            for name, prediction in zip(named, predict_stream(predictor, named.values(), charge)):
+                results.append(files.write(name, prediction))
+                line.show("predicting", len(results), len(named))
+    finally:  # an interrupted run tells what it has
+        files.finish()
+        summary |= {"complete": len(results) == len(named), "structures": results}
+        write_json(out / SUMMARY, summary)
     if as_json:
         print_json(summary)
     else:
@@ -120,7 +116,7 @@ def _print(results: Sequence[dict[str, Any]], crystals: bool, out: Path) -> None
     if crystals:
         typer.echo(ZERO)
     elif any(BOUND in result for result in results[:SHOWN]):
-        typer.echo("± holds 90 % of the errors of gaps that the model was tested on")
+        typer.echo("± holds 90 % of the errors of gaps of the validation labels; ? is unlike all of them")
     for result in results[:SHOWN]:
         for text in result["notes"]:
             typer.echo(f"note: {result['name']}: {text}", err=True)
@@ -131,9 +127,12 @@ def _print(results: Sequence[dict[str, Any]], crystals: bool, out: Path) -> None
 
 def _molecule_row(result: dict[str, Any]) -> list[str | float | None]:
     """What the table tells of a molecule."""
+    from hampred.confidence.calibration import LEVELS
+
     values = [result[column] for column in ("name", "formula", "homo_eV", "lumo_eV", "gap_eV", "dipole_D")]
     if BOUND in result and result["gap_eV"] is not None:
-        values[4] = f"{result['gap_eV']:.3f} ± {result[BOUND] / 1e3:.2g}"
+        untested = result["warning"] == LEVELS[-1]
+        values[4] = f"{result['gap_eV']:.3f} ± {'?' if untested else f'{result[BOUND] / 1e3:.2g}'}"
     return values
 
 

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hampred.errors import HampredError
-
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -26,25 +24,40 @@ def scf(
     charge: Annotated[
         int | None, typer.Option(help="Total charge of each structure, e; by default what its file says, else 0.")
     ] = None,
+    spin: Annotated[
+        int | None,
+        typer.Option(min=0, help="Unpaired electrons of each structure; by default what its file says, else 0."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for scf.json.", show_default="none")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Run PySCF from its default guess and from a predicted Hamiltonian: cycles, seconds, energies."""
     from hampred.cli.output import print_json, write_json
     from hampred.files import require_writable
-    from hampred.interop.structures import read_structures
+    from hampred.interop.structures import read_spin, read_structures
 
     images = read_structures(structure)
     names = [structure.stem if len(images) == 1 else f"{structure.stem}-{k}" for k in range(1, len(images) + 1)]
     import hampred.inference as inference
+    from hampred.scf import require_trained_for
 
     predictor = inference.load(model)
+    if spin is not None:
+        for atoms in images:
+            atoms.info["multiplicity"] = spin + 1  # which has but one meaning
     charges = [predictor.check(atoms, charge, name) for name, atoms in zip(names, images)]
-    _require_trained_for(predictor, charges)
+    spins = [read_spin(atoms, own) for atoms, own in zip(images, charges)]
+    for own in sorted({*zip(charges, spins)}):
+        require_trained_for(predictor, *own)
     if out is not None:
         require_writable(out)
-    rows = _compare(predictor, names, images, charges)
-    found = {"model": str(model), "level": predictor.level.to_dict(), **_summary(rows), "structures": rows}
+    rows = _compare(predictor, names, images, charges, spins)
+    found = {
+        "model": str(model),
+        "level": predictor.level.of_spins(spins).to_dict(),
+        **_summary(rows),
+        "structures": rows,
+    }
     if out is not None:
         write_json(out / "scf.json", found)
     if as_json:
@@ -53,21 +66,8 @@ def scf(
         _print(found)
 
 
-def _require_trained_for(predictor: "Predictor", charges: list[int]) -> None:
-    """Refuses charges that the model was not trained for, before the first SCF.
-
-    Raises:
-        HampredError: One is.
-    """
-    from hampred.scf import trained_charges
-
-    known = trained_charges(predictor)
-    for charge in sorted(set(charges) - set(known)):
-        raise HampredError(f"The model was not trained for charge {charge}, but for {known}: use one that was.")
-
-
 def _compare(
-    predictor: "Predictor", names: list[str], images: "list[Atoms]", charges: list[int]
+    predictor: "Predictor", names: list[str], images: "list[Atoms]", charges: list[int], spins: list[int]
 ) -> list[dict[str, Any]]:
     """A row of the result for each structure."""
     from hampred.cli.progress import ProgressLine
@@ -75,11 +75,12 @@ def _compare(
 
     rows = []
     with ProgressLine() as line:
-        for name, atoms, charge in zip(names, images, charges):
+        for name, atoms, charge, spin in zip(names, images, charges, spins):
             line.show("SCF", len(rows), len(images), more=name)
             if not rows:
                 load_tables(predictor, atoms, charge)
-            rows.append({"name": name, "charge": charge, **compare_scf(predictor, atoms, charge).to_dict()})
+            told = {"name": name, "charge": charge, "spin": spin}
+            rows.append(told | compare_scf(predictor, atoms, charge).to_dict())
     return rows
 
 
@@ -109,7 +110,8 @@ def _print(found: dict[str, Any]) -> None:
         + (f"{row['energy_difference_Eh']:.0e}",)
         for row in rows
     ]
-    print_table(f"an SCF, {level['functional']}/{level['basis']}: default guess → warm start", COLUMNS, table)
+    of = f"{level['method']} {level['functional']}/{level['basis']}"
+    print_table(f"an SCF, {of}: default guess → warm start", COLUMNS, table)
     for row in rows:
         for start in ("default", "warm"):
             if not row[start]["converged"]:

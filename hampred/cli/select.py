@@ -26,9 +26,10 @@ def select(
 
     from hampred.cli.output import print_json, print_table
     from hampred.cli.progress import ProgressLine
-    from hampred.files import replacing, require_writable
+    from hampred.files import replacing
     from hampred.interop.structures import read_named
 
+    _check_output(out)
     named = read_named(pool)
     import hampred.inference as inference
     from hampred.evaluation.selection import select as choose
@@ -37,7 +38,6 @@ def select(
     known = {name: atoms for name, atoms in named.items() if set(atoms.numbers) <= set(predictor.basis.elements)}
     for name, atoms in known.items():
         predictor.check(atoms, None, name)
-    require_writable(out.parent)
     with ProgressLine() as line:
         found = choose(predictor, named, count, line.show)
     chosen = []
@@ -53,6 +53,26 @@ def select(
         print_json(told)
         return
     print_table("", ("structure", "novelty"), [*zip(found.names, found.novelties)][:SHOWN])
-    for name, reason in found.unknown.items():
-        typer.echo(f"note: {name} holds {reason}", err=True)
+    if found.unknown:
+        first, reason = next(iter(found.unknown.items()))
+        n = len(found.unknown)
+        told = f"{first} holds" if n == 1 else f"{n} structures (first: {first}) hold"
+        typer.echo(f"note: {told} {reason}", err=True)
     typer.echo(f"{len(chosen)} of {len(named)} structures in {out}, the most worth labelling first")
+
+
+def _check_output(out: Path) -> None:
+    """Refuses a file that cannot be written, or that nothing could read again, before any work.
+
+    Raises:
+        HampredError: That.
+    """
+    from hampred.errors import HampredError
+    from hampred.files import require_writable
+    from hampred.interop.structures import XYZ_SUFFIXES
+
+    if out.is_dir():
+        raise HampredError(f"{out} is a folder: give the file of the chosen structures, --out {out}/selected.extxyz.")
+    if out.suffix.lower() not in XYZ_SUFFIXES:
+        raise HampredError(f"{out} would hold extxyz: let its name end in {' or '.join(XYZ_SUFFIXES)}.")
+    require_writable(out.parent)

@@ -19,6 +19,9 @@ PRIOR, WIDTH, STEEPEST = 0.5, 0.3, 1.5
 Validation labels of one molecule are all about as novel, and say little of the power by themselves.
 """
 
+LEAST = 1e-6
+"""Mean novelties count as no smaller: atoms that training never varied have none, and powers need one."""
+
 LEVELS = ("usual", "unusual", "unlike the labels")
 """Warning levels; bounds hold for the first two, and were not tested for the third."""
 
@@ -50,9 +53,9 @@ class Confidence:
         """
         if not self.level:
             return []
-        strangest = int(self.novelty.argmax())
-        place = f"atom {strangest + 1} ({atoms.get_chemical_symbols()[strangest]}) is the newest to the model"
-        told = f"{self.warning}, mean novelty {self.novelty.mean():.3g}, and {place}"
+        newest = int(self.novelty.argmax())
+        place = f"atom {newest + 1} ({atoms.get_chemical_symbols()[newest]}) is the newest to the model"
+        told = f"{self.warning}, mean novelty {self.novelty.mean():.3g}, and {place}, {self.novelty[newest]:.3g}"
         return [told if self.level == 1 else f"{told}: bounds of errors were not tested so far away"]
 
 
@@ -64,12 +67,15 @@ class Calibration:
     prediction with a scaled score: Papadopoulos et al. 2002, Lei et al. 2018). Labels of one molecule are alike, so
     that each molecule counts once.
 
+    What is usual is told of the mean and of the newest atom, which one broken bond in a large molecule shows alone.
+
     Attributes:
         laws: Metric → (b, q).
         usual: Mean novelty that 90 % of the calibration structures stay below.
         largest: Largest mean novelty among them.
         n_molecules: Different molecules among them.
         n_structures: Structures.
+        newest: As ``usual`` and ``largest``, of the newest atom in place of the mean; None of older model files.
     """
 
     laws: Mapping[str, tuple[float, float]]
@@ -77,19 +83,21 @@ class Calibration:
     largest: float
     n_molecules: int
     n_structures: int
+    newest: tuple[float, float] | None = None
 
     @classmethod
     def fit(
-        cls, novelties: Sequence[float], errors: Sequence[Mapping[str, float]], molecules: Sequence[str]
+        cls, novelties: Sequence[Array], errors: Sequence[Mapping[str, float]], molecules: Sequence[str]
     ) -> "Calibration":
         """Learns the bounds.
 
         Args:
-            novelties: Mean novelty of each calibration structure.
+            novelties: Of the atoms [n_atoms] of each calibration structure.
             errors: Metric → absolute error of each; those that are not finite are left out.
             molecules: Name of each one's molecule. Where there is only one, every structure counts as one.
         """
-        u, names = np.asarray(novelties, dtype=float), np.asarray(molecules)
+        u, newest = (np.array([float(f(each)) for each in novelties]) for f in (np.mean, np.max))
+        u, names = np.maximum(u, LEAST), np.asarray(molecules)
         if len(set(molecules)) == 1:
             names = np.arange(len(names))
         laws = {}
@@ -98,8 +106,8 @@ class Calibration:
             known = np.isfinite(e)
             if known.any():
                 laws[metric] = _law(u[known], e[known], _weights(names[known]))
-        usual = weighted_quantile(u, _weights(names), SHARE)
-        return cls(laws, usual, float(u.max()), len(set(molecules)), len(u))
+        mean, most = ((weighted_quantile(each, _weights(names), SHARE), float(each.max())) for each in (u, newest))
+        return cls(laws, *mean, len(set(molecules)), len(u), most)
 
     def confidence(self, novelty: Array) -> Confidence:
         """What is known of a prediction.
@@ -107,13 +115,16 @@ class Calibration:
         Args:
             novelty: Of its atoms [n_atoms].
         """
-        mean = float(novelty.mean())
+        mean = max(float(novelty.mean()), LEAST)
         level = int(mean > self.usual) + int(mean > self.largest)
+        if self.newest is not None:
+            level = max(level, sum(float(novelty.max()) > limit for limit in self.newest))
         return Confidence(novelty, level, {name: q * mean**b for name, (b, q) in self.laws.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {**asdict(self), "laws": {name: list(law) for name, law in self.laws.items()}}
+        newest = None if self.newest is None else list(self.newest)
+        return {**asdict(self), "laws": {name: list(law) for name, law in self.laws.items()}, "newest": newest}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Calibration":
@@ -124,7 +135,11 @@ class Calibration:
         """
         laws = {str(name): (float(b), float(q)) for name, (b, q) in data["laws"].items()}
         counts = int(data["n_molecules"]), int(data["n_structures"])
-        return cls(laws, float(data["usual"]), float(data["largest"]), *counts)
+        newest = None
+        if data.get("newest") is not None:
+            usual, largest = data["newest"]
+            newest = float(usual), float(largest)
+        return cls(laws, float(data["usual"]), float(data["largest"]), *counts, newest)
 
 
 def weighted_quantile(values: Array, weights: Array, share: float) -> float:

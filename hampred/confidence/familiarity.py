@@ -1,10 +1,11 @@
 """How far the atoms of a structure are from those that a network was trained on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -89,11 +90,23 @@ class Familiarity:
         """
         found = np.zeros(len(numbers))
         for z in np.unique(numbers):
-            if int(z) not in self.elements:
-                raise HampredError(f"The training labels hold no atom of number {int(z)}.")
-            x = self.elements[int(z)].standardised(np.asarray(invariants[numbers == z], dtype=float))
-            found[numbers == z] = np.einsum("ni,ij,nj->n", x, self._precisions[int(z)], x) / x.shape[1]
+            x = self.known(int(z)).standardised(np.asarray(invariants[numbers == z], dtype=float))
+            found[numbers == z] = ((x @ self._precisions[int(z)]) * x).mean(axis=1)
         return found
+
+    def known(self, z: int) -> KnownAtoms:
+        """What is known of an element.
+
+        Args:
+            z: Atomic number.
+
+        Raises:
+            HampredError: The training labels lack it.
+        """
+        if z not in self.elements:
+            symbol = chemical_symbols[z]
+            raise HampredError(f"The training labels hold no {symbol}: leave it out, or train with labels that do.")
+        return self.elements[z]
 
     def arrays(self) -> dict[str, Tensor]:
         """Everything as arrays of a model file."""
@@ -116,53 +129,3 @@ class Familiarity:
             mean, width, gram = (arrays[f"{PREFIX}{z}.{name}"].double().numpy() for name in ("mean", "width", "gram"))
             elements[z] = KnownAtoms(mean, width, gram, int(arrays[f"{PREFIX}{z}.count"]))
         return cls(elements) if elements else None
-
-
-def most_novel(
-    familiarity: Familiarity, pool: Sequence[tuple[Array, Array]], count: int
-) -> tuple[list[int], list[float]]:
-    """Structures that a model would learn most from, one after the other.
-
-    Greedy D-optimal design: the structure of the largest mean novelty is taken, its atoms join the known ones, and the
-    novelty of all others falls accordingly, so that look-alikes are not taken twice.
-
-    Args:
-        familiarity: Of the training labels.
-        pool: Atomic numbers [n_atoms] and invariants [n_atoms, d] of each structure.
-        count: How many to take.
-
-    Returns:
-        Indices in the order of the choice, and the mean novelty of each when it was taken.
-
-    Raises:
-        HampredError: An element that the training labels lack.
-    """
-    known = {z: each.precision() / each.count for z, each in familiarity.elements.items()}  # (Σ x xᵀ + λ)⁻¹
-    scale = {z: each.count / len(each.mean) for z, each in familiarity.elements.items()}
-    atoms = [_by_element(familiarity, numbers, invariants) for numbers, invariants in pool]
-    chosen: list[int] = []
-    values: list[float] = []
-    scores = np.array([_mean_novelty(parts, known, scale) for parts in atoms])
-    while len(chosen) < min(count, len(pool)):
-        best = int(scores.argmax())
-        chosen.append(best)
-        values.append(float(scores[best]))
-        for z, x in atoms[best].items():
-            px = known[z] @ x.T
-            known[z] = known[z] - px @ np.linalg.solve(np.eye(len(x)) + x @ px, px.T)  # Woodbury
-        scores = np.array([_mean_novelty(parts, known, scale) for parts in atoms])
-        scores[chosen] = -np.inf
-    return chosen, values
-
-
-def _by_element(familiarity: Familiarity, numbers: Array, invariants: Array) -> dict[int, Array]:
-    familiarity.novelty(numbers, invariants)  # refuses unknown elements
-    return {
-        int(z): familiarity.elements[int(z)].standardised(np.asarray(invariants[numbers == z], dtype=float))
-        for z in np.unique(numbers)
-    }
-
-
-def _mean_novelty(parts: Mapping[int, Array], known: Mapping[int, Array], scale: Mapping[int, float]) -> float:
-    total = sum(scale[z] * float(np.einsum("ni,ij,nj->", x, known[z], x)) for z, x in parts.items())
-    return total / sum(map(len, parts.values()))

@@ -74,3 +74,6 @@ def _spin_density(skeleton: BlockMatrix, h0: BlockMatrix, integrals: Integrals) 
 
 INPUTS = {"overlap": _overlap, "baseline": _baseline, "density": _density, "spin_density": _spin_density}
 """The input matrices by name: S, H0 (Hartree), S D S of H0, and S (D_α − D_β) S."""
+
+LOCAL = ("overlap", "baseline")
+"""Those that know nothing of far atoms: crystals and large molecules have no others."""

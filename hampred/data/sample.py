@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,14 @@ class LevelOfTheory:
         if known.get("crystal") is not None:
             known["crystal"] = CrystalLevel.from_dict(known["crystal"])
         return cls(**known)
+
+    def of_spins(self, spins: Iterable[int]) -> "LevelOfTheory":
+        """The same level with the name of the method that labels of these unpaired electrons have: RKS, UKS or both.
+
+        Stores and models name the method of closed shells, whatever their spins.
+        """
+        methods = {self.method.replace("RKS", "UKS") if spin else self.method for spin in spins}
+        return replace(self, method="/".join(sorted(methods)))
 
     def require_equal(self, other: "LevelOfTheory") -> None:
         """Compares two levels, the program's version aside.

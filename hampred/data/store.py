@@ -354,10 +354,10 @@ class Store:
             for k, note in enumerate(notes)
         ]
 
-    @property
-    def spins(self) -> NDArray[np.int32]:
-        """Unpaired electrons of each sample [n_samples]."""
-        return self._values("spin")
+    def of_samples(self, name: str) -> NDArray:
+        """An array of `SCHEMA` that has one row a sample [n_samples, …]: ``charge``, ``spin``, ``electric_field``, …"""
+        older = name not in self._schema
+        return np.zeros((len(self), *SCHEMA[name][1])) if older else self._values(name)
 
     @property
     def n_atoms(self) -> NDArray[np.int64]:

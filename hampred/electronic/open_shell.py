@@ -88,6 +88,12 @@ class OpenShellState:
         """LUMO − HOMO, Hartree."""
         return self.lumo - self.homo
 
+    @property
+    def notes(self) -> list[str]:
+        """What speaks against the occupation, in words."""
+        levels = [orbitals.split_level(e, n) for e, n in zip(self.orbital_energies, self.n_occupied)]
+        return [note for spin, level in zip("αβ", levels) for note in orbitals.notes_of_level(*level, spin)]
+
     @cached_property
     def density_matrices(self) -> Array:
         """D_α and D_β [2, n, n], with tr(D S) = electrons of each spin."""

@@ -12,6 +12,9 @@ Array = NDArray[np.float64]
 DEGENERACY = 1e-4
 """Hartree; neighbouring levels closer than this (2.7 meV) count as one level."""
 
+SMALLEST_GAP = 1e-3
+"""Hartree; HOMO and LUMO closer than this (27 meV), or in the wrong order, are no ground state to rely on."""
+
 
 def occupations(n_orbitals: int, n_occupied: int) -> Array:
     """Aufbau occupations of a closed shell: 2 for the lowest `n_occupied` orbitals, 0 above [n_orbitals].
@@ -94,6 +97,38 @@ def frontier(energies: Array, n_occupied: int) -> tuple[float, float, float]:
     homo = float(energies[n_occupied - 1]) if n_occupied > 0 else float("nan")
     lumo = float(energies[n_occupied]) if n_occupied < len(energies) else float("nan")
     return homo, lumo, lumo - homo
+
+
+def split_level(energies: Array, n_occupied: int, tolerance: float = DEGENERACY) -> tuple[int, int]:
+    """The degenerate level that HOMO and LUMO share, if they do: then chance decides which of its orbitals are filled.
+
+    Args:
+        energies: Ascending energies [m], Hartree.
+        n_occupied: Occupied orbitals.
+        tolerance: Hartree.
+
+    Returns:
+        Its orbitals and how many of them are occupied; 0 and 0 without such a level.
+    """
+    groups = level_groups(energies, energies, tolerance)
+    if not 0 < n_occupied < len(groups) or groups[n_occupied - 1] != groups[n_occupied]:
+        return 0, 0
+    level = groups == groups[n_occupied]
+    return int(level.sum()), int(level[:n_occupied].sum())
+
+
+def notes_of_level(n_orbitals: int, n_filled: int, spin: str = "") -> list[str]:
+    """What the user should know of a level that the occupation splits.
+
+    Args:
+        n_orbitals: Its orbitals, and
+        n_filled: how many of them are occupied; both from `split_level`.
+        spin: Of its electrons, α or β; empty for both.
+    """
+    if not n_orbitals:
+        return []
+    level = f"{n_orbitals} degenerate {spin and spin + ' '}orbitals, {n_filled} of them filled"
+    return [f"the occupation splits a level of {level}: chance chose which, so that density and dipole lack symmetry"]
 
 
 def level_groups(energies: Array, others: Array, tolerance: float = DEGENERACY) -> NDArray[np.int64]:

@@ -73,7 +73,7 @@ class DenseFactorisation:
         """
         factor, pivots, info = lapack.dsytrf(matrix, lower=1, lwork=64 * len(matrix), overwrite_a=1)
         if info:
-            raise FailedError("A shift fell on an eigenvalue: the factorisation is singular.")
+            raise FailedError("A shift fell on a level, and H − σS is singular: displace an atom by 0.001 Å.")
         self._lower, offdiagonal, _ = lapack.dsyconv(factor, pivots, lower=1, overwrite_a=1)
         self._diagonal = np.diag(self._lower).copy()
         self._paired = pivots < 0
@@ -244,7 +244,10 @@ class SparseEigenproblem:
         try:
             energies, coefficients = eigsh(self.hamiltonian, 2 * count, self.overlap, **arguments)
         except ArpackNoConvergence as error:
-            raise FailedError(f"Lanczos found {len(error.eigenvalues)} of {2 * count} levels at the gap.") from error
+            raise FailedError(
+                f"Lanczos found {len(error.eigenvalues)} of {2 * count} levels at the gap: predict a smaller piece of "
+                "the molecule, whose matrices are dense."
+            ) from error
         order = np.argsort(energies)
         below = int((energies < shift).sum())
         return factorisation.n_negative - below, energies[order], coefficients[:, order]
@@ -279,7 +282,10 @@ class SparseEigenproblem:
                     shift = float(energies[n_occupied - start - 1 : n_occupied - start + 1].mean())
                     continue
             shift = _next_shift(low, high, n_occupied, shift, 0.05 * 2**attempt)
-        raise FailedError(f"No shift in the gap after {ATTEMPTS} factorisations: is the model trained?")
+        raise FailedError(
+            f"No shift in the gap after {ATTEMPTS} factorisations: predict a smaller piece of the molecule, to see "
+            "whether the model gives it a gap."
+        )
 
 
 def _next_shift(low: tuple[float, int], high: tuple[float, int], wanted: int, shift: float, step: float) -> float:

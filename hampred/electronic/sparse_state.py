@@ -1,5 +1,6 @@
 """SparseState: a Hamiltonian of a large molecule and its orbitals around the gap."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +32,7 @@ class SparseState:
         overlap: S, sparse [n, n].
         n_occupied: Doubly occupied orbitals.
         charge: Total charge (e).
+        notes: What the user should know of the Hamiltonian.
     """
 
     atoms: Atoms
@@ -39,6 +41,7 @@ class SparseState:
     overlap: csr_array
     n_occupied: int
     charge: int = 0
+    notes: Sequence[str] = ()
 
     @cached_property
     def problem(self) -> SparseEigenproblem:

@@ -13,6 +13,7 @@ from hampred.electronic import eigen, orbitals
 from hampred.electronic.properties import PROPERTIES
 from hampred.electronic.properties.potential import electrostatic_potential
 from hampred.electronic.properties.property import PropertyValues
+from hampred.errors import HampredError
 from hampred.interop.electric_field import rotated
 from hampred.interop.pyscf import build_mole
 
@@ -41,6 +42,15 @@ class ElectronicState:
     n_occupied: int
     charge: int = 0
     temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses what is no temperature.
+
+        Raises:
+            HampredError: It is below 0 or no number.
+        """
+        if not self.temperature >= 0:
+            raise HampredError(f"The temperature of the electrons is {self.temperature} E_h: give 0 or more.")
 
     @cached_property
     def _solution(self) -> tuple[Array, Array]:
@@ -78,6 +88,13 @@ class ElectronicState:
     def gap(self) -> float:
         """LUMO − HOMO, Hartree."""
         return orbitals.frontier(self.orbital_energies, self.n_occupied)[2]
+
+    @property
+    def notes(self) -> list[str]:
+        """What speaks against the occupation, in words."""
+        if self.temperature:  # which fills the orbitals of a level alike
+            return []
+        return orbitals.notes_of_level(*orbitals.split_level(self.orbital_energies, self.n_occupied))
 
     @cached_property
     def density_matrix(self) -> Array:

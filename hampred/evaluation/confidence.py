@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hampred.confidence import Calibration, Familiarity
 from hampred.data.sample import HamiltonianSample
@@ -13,6 +14,7 @@ from hampred.evaluation.states import compare_states, label_state
 from hampred.inference import Predictor
 from hampred.model_file import Model, load_model, save_model
 
+Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
 
 BOUNDED = (
@@ -51,13 +53,13 @@ def calibrated(model: Model, stores: Sequence[Path | str], report: Report = lamb
     some = [keys[k] for k in np.unique(np.linspace(0, len(keys) - 1, min(len(keys), MOST_LABELS)).astype(int))]
     seen = _labels(stores, some, "looking at atoms", report)
     known = Familiarity.fit((label.atoms.numbers, predictor.invariants(label.atoms, label.charge)) for _, label in seen)
-    novelties: list[float] = []
+    novelties: list[Array] = []
     errors: list[Mapping[str, float]] = []
     names: list[str] = []
     for name, label in _labels(stores, model.split.get("validation", ()), "measuring errors", report):
         invariants = predictor.invariants(label.atoms, label.charge)
         metrics = compare_states(predictor.predict(label.atoms, label.charge), label_state(label))
-        novelties.append(float(known.novelty(label.atoms.numbers, invariants).mean()))
+        novelties.append(known.novelty(label.atoms.numbers, invariants))
         errors.append({metric: metrics[metric] for metric in BOUNDED if metric in metrics})
         names.append(name)
     return replace(model, familiarity=known, calibration=Calibration.fit(novelties, errors, names) if errors else None)

@@ -211,7 +211,8 @@ def evaluate(
         raise HampredError(f"{store.path} holds crystals, and --properties is for molecules: leave it out.")
     chosen = choose(store, predictor.header["split"], split)
     metrics = dict(metrics_of(store.level.crystal is not None))
-    metrics |= (SPIN_METRICS if store.spins[chosen].any() else {}) | (PROPERTY_METRICS if properties else {})
+    metrics |= SPIN_METRICS if store.of_samples("spin")[chosen].any() else {}
+    metrics |= PROPERTY_METRICS if properties else {}
     result = Evaluation(_about(predictor, store, split), metrics)
     result.label_noise = store.header.get("label_noise_Eh")
     with_baseline = predictor.baseline_name != "none"

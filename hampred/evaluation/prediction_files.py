@@ -38,6 +38,9 @@ from hampred.interop.electric_field import electric_field
 from hampred.interop.structures import read_spin
 from hampred.units import DEBYE, HARTREE
 
+SUMMARY = "summary.json"
+"""What is told of all structures of a run."""
+
 FRONTIER = 10
 """Orbitals on each side of the gap that are written of a large molecule."""
 
@@ -84,7 +87,7 @@ class PredictionFiles:
         if "molden" in self.formats:
             require_shells(structures, basis)
         if "cube" in self.formats:
-            require_moderate_cubes(structures, basis, self.spacing)
+            require_moderate_cubes(structures, kinds, basis, self.spacing)
 
     def write(self, name: str, state: State) -> dict[str, Any]:
         """Writes the files of one structure.
@@ -116,8 +119,9 @@ class PredictionFiles:
             arrays["electric_field_V_A"] = field
         confidence = getattr(state, "confidence", None)
         if confidence is not None:
-            found = {**found, **_sure(confidence), "notes": [*found["notes"], *confidence.notes(state.atoms)]}
+            found |= _sure(confidence)
             arrays["novelty"] = confidence.novelty
+        found["notes"] = [*found["notes"], *getattr(state, "notes", ())]
         contents = Contents(name, state, told | found, arrays, self.spacing)
         files: list[str] = []
         for wanted in self.formats:
@@ -126,6 +130,19 @@ class PredictionFiles:
         if EXTXYZ in files:
             self._frames.append(frame(contents))
         return {**told, "files": files, **found}
+
+    def start(self) -> None:
+        """Removes what an earlier run in the same folder told of all its structures.
+
+        Raises:
+            HampredError: It cannot be removed.
+        """
+        for name in (SUMMARY, *([EXTXYZ] if "extxyz" in self.formats else [])):
+            old = self.out / name
+            try:
+                old.unlink(missing_ok=True)
+            except OSError as error:
+                raise HampredError(f"Cannot remove {old} ({error.strerror}): choose another --out.") from error
 
     def finish(self) -> None:
         """Writes the file that holds all structures, where it is wanted.

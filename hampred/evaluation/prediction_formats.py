@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from hampred.basis import OrbitalBasis
+from hampred.electronic.channel import AROUND_GAP, channels
 from hampred.electronic.crystal import CrystalState
 from hampred.electronic.open_shell import OpenShellState
 from hampred.electronic.sparse_state import SparseState
@@ -28,19 +29,26 @@ MOLECULE, OPEN_SHELL, LARGE, CRYSTAL = KINDS = "molecule", "open shell", "large 
 EXTXYZ = "predictions.extxyz"
 """The one file of a run that holds all structures."""
 
+FRAME_INFO = ("homo_eV", "lumo_eV", "gap_eV", "direct_gap_eV", "s_squared", "warning")
+"""What is told of a structure in the comment line of that file, where there is any."""
+
+FRAME_ARRAYS = {"charges": "mulliken_charges_e", "spins": "mulliken_spins", "novelty": "novelty"}
+"""Columns of that file → arrays, where there are any."""
+
 MATRICES = ("hamiltonian", "spin_splitting", "overlap", "density_matrix", "spin_density", "orbital_coefficients")
 """Names that arrays begin with which are not in JSON files."""
 
-CUBE_ORBITALS = {"homo-2": -3, "homo-1": -2, "homo": -1, "lumo": 0, "lumo+1": 1, "lumo+2": 2}
-"""Orbitals in cube files, counted from the LUMO."""
-
-N_CUBES = len(CUBE_ORBITALS) + 3
+N_CUBES = {MOLECULE: len(AROUND_GAP) + 3, OPEN_SHELL: 2 * len(AROUND_GAP) + 4}
+"""Cube files of a structure, at most."""
 
 MOST_BYTES = 20e9
 """Of all cube files of a run, beyond which they are refused."""
 
 MOST_INTEGRALS = 4e11
 """Of the electrostatic potential of one molecule, beyond which it is refused: more than an hour on one core."""
+
+SPIN_WORDS = {"": [], "α": ["alpha"], "β": ["beta"]}
+"""How names and titles of files tell the spin of an orbital."""
 
 HIGHEST_OF_MOLDEN = 4
 """Angular momentum (g) beyond which molden files know no orbitals; PySCF's writer leaves them out without a word."""
@@ -109,7 +117,7 @@ def write_json(out: Path, contents: Contents) -> list[str]:
 
 
 def write_molden(out: Path, contents: Contents) -> list[str]:
-    """All orbitals, with their energies and occupations."""
+    """All orbitals, with their energies and occupations; of an open shell those of α, then those of β."""
     from hampred.interop import molden
 
     state = _molecule(contents)
@@ -121,7 +129,10 @@ def write_molden(out: Path, contents: Contents) -> list[str]:
 
 
 def write_cubes(out: Path, contents: Contents) -> list[str]:
-    """Orbitals around the gap, density, difference density and electrostatic potential: a file for each."""
+    """Orbitals around the gap, density, difference density and electrostatic potential: a file for each.
+
+    An open shell has orbitals of α and β, and its spin density.
+    """
     from hampred.interop.atomic_density import superposed_atoms
     from hampred.interop.cube import cube_grid, write_cube
     from hampred.interop.grid import density_values, electrostatic_potential, orbital_values
@@ -135,12 +146,16 @@ def write_cubes(out: Path, contents: Contents) -> list[str]:
         with replacing(out / names[-1]) as temporary:
             write_cube(temporary, f"{contents.name}: {title}", mole, grid, values)
 
-    for what, place in CUBE_ORBITALS.items():
-        k = state.n_occupied + place
-        if 0 <= k < len(state.orbital_energies):
-            title = f"{what.upper()}, {HARTREE * state.orbital_energies[k]:.4f} eV; Bohr^(-3/2)"
-            write(what, title, orbital_values(mole, grid, state.orbital_coefficients[:, [k]]))
+    for channel in channels(state):
+        spin = SPIN_WORDS[channel.spin]
+        for orbital, k in channel.around_gap().items():
+            words = [*spin, orbital.replace("−", "-")]
+            title = f"{' '.join(words)}, {HARTREE * channel.energies[k]:.4f} eV; Bohr^(-3/2)"
+            write(".".join(words).lower(), title, orbital_values(mole, grid, channel.coefficients[:, [k]]))
     write("density", "electron density; e/Bohr^3", density_values(mole, grid, density))
+    if isinstance(state, OpenShellState):
+        spin_density = density_values(mole, grid, state.spin_density_matrix)
+        write("spin", "spin density, alpha minus beta; e/Bohr^3", spin_density)
     difference = density_values(mole, grid, density - superposed_atoms(mole))
     write("difference", "electron density minus superposed Hartree-Fock atoms; e/Bohr^3", difference)
     write("esp", "electrostatic potential; Hartree/e", electrostatic_potential(mole, grid, density))
@@ -149,10 +164,10 @@ def write_cubes(out: Path, contents: Contents) -> list[str]:
 
 def write_html(out: Path, contents: Contents) -> list[str]:
     """A page with orbitals in 3D, levels, charges and matrices."""
-    from hampred.inference import Prediction
+    from hampred.prediction import OpenShellPrediction, Prediction
 
     state, told = contents.state, contents.told
-    assert isinstance(state, Prediction)
+    assert isinstance(state, Prediction | OpenShellPrediction)
     name = f"{contents.name}.html"
     state.page(contents.name, told.get("energy_Eh"), told["notes"]).write(out / name)
     return [name]
@@ -176,12 +191,10 @@ def frame(contents: Contents) -> Atoms:
         atoms.info["charge"] = told["charge"]
     if told.get("spin"):
         atoms.info["spin"] = told["spin"]
-    found = {f"hampred_{key}": told.get(key) for key in ("homo_eV", "lumo_eV", "gap_eV", "direct_gap_eV")}
-    atoms.info |= {key: value for key, value in found.items() if value is not None}
+    atoms.info |= {f"hampred_{key}": told[key] for key in FRAME_INFO if told.get(key) is not None}
     if "dipole_ea0" in arrays:
         atoms.info["hampred_dipole_eA"] = BOHR * arrays["dipole_ea0"]
-    if "mulliken_charges_e" in arrays:
-        atoms.arrays["hampred_charges"] = arrays["mulliken_charges_e"]
+    atoms.arrays |= {f"hampred_{name}": arrays[key] for name, key in FRAME_ARRAYS.items() if key in arrays}
     results = {key[: key.index("_")]: HARTREE * arrays[key] for key in ("energy_Eh", "forces_Eh_A") if key in arrays}
     if results:
         atoms.calc = SinglePointCalculator(atoms, **results)
@@ -209,9 +222,9 @@ FORMATS: dict[str, Format] = {
     "h5": Format(KINDS, write_h5),
     "json": Format(KINDS, write_json),
     "extxyz": Format(KINDS, None),
-    "molden": Format((MOLECULE,), write_molden),
-    "cube": Format((MOLECULE,), write_cubes),
-    "html": Format((MOLECULE,), write_html),
+    "molden": Format((MOLECULE, OPEN_SHELL), write_molden),
+    "cube": Format((MOLECULE, OPEN_SHELL), write_cubes),
+    "html": Format((MOLECULE, OPEN_SHELL), write_html),
 }
 """By name; to add a format is to add a function and a line here."""
 
@@ -230,10 +243,7 @@ def require_formats(formats: Iterable[str], kind: str, name: str) -> None:
     for wanted in formats:
         if kind not in FORMATS[wanted].kinds:
             others = ", ".join(key for key, known in FORMATS.items() if kind in known.kinds)
-            article, held = ("an", "closed shells") if kind == OPEN_SHELL else ("a", "molecules")
-            raise HampredError(
-                f"{name} is {article} {kind}, and {wanted} files hold {held} only: choose from {others}."
-            )
+            raise HampredError(f"{name} is a {kind}, and {wanted} files hold molecules only: choose from {others}.")
 
 
 def require_shells(structures: Mapping[str, Atoms], basis: OrbitalBasis) -> None:
@@ -255,11 +265,14 @@ def require_shells(structures: Mapping[str, Atoms], basis: OrbitalBasis) -> None
                 )
 
 
-def require_moderate_cubes(structures: Mapping[str, Atoms], basis: OrbitalBasis, spacing: float) -> None:
+def require_moderate_cubes(
+    structures: Mapping[str, Atoms], kinds: Mapping[str, str], basis: OrbitalBasis, spacing: float
+) -> None:
     """Refuses cube files that would fill the disk or take hours.
 
     Args:
         structures: Molecules by name.
+        kinds: Of the structures, by name; of `KINDS`.
         basis: Their orbitals.
         spacing: Of the points, Å.
 
@@ -271,7 +284,7 @@ def require_moderate_cubes(structures: Mapping[str, Atoms], basis: OrbitalBasis,
     n_bytes = 0.0
     for name, atoms in structures.items():
         n_points, n_orbitals = cube_grid(atoms, spacing).n_points, basis.layout(atoms.numbers).n_orbitals
-        n_bytes += N_CUBES * BYTES_PER_VALUE * n_points
+        n_bytes += N_CUBES[kinds[name]] * BYTES_PER_VALUE * n_points
         if (excess := n_points * n_orbitals**2 / MOST_INTEGRALS) > 1:
             raise HampredError(
                 f"{name}: the potential of {n_orbitals} orbitals at {n_points} points takes hours: "
@@ -284,8 +297,8 @@ def require_moderate_cubes(structures: Mapping[str, Atoms], basis: OrbitalBasis,
         )
 
 
-def _molecule(contents: Contents) -> ElectronicState:
+def _molecule(contents: Contents) -> ElectronicState | OpenShellState:
     """The state of a molecule, which is what `require_formats` lets through."""
     state = contents.state
-    assert isinstance(state, ElectronicState)
+    assert isinstance(state, ElectronicState | OpenShellState)
     return state

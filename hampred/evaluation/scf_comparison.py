@@ -12,6 +12,7 @@ from hampred.interop.electric_field import electric_field, in_electric_field
 from hampred.interop.initial_guess import Verdict
 from hampred.interop.periodic_fock import PeriodicFock
 from hampred.interop.pyscf import build_mole, threads_for, unsolved_field
+from hampred.interop.structures import read_spin
 from hampred.scf import warm_start
 
 DEFINITIONS = {
@@ -103,14 +104,15 @@ class ScfComparison:
 
 
 def scf_field(predictor: Predictor, atoms: Atoms, charge: int) -> Any:
-    """PySCF's mean field of a molecule or crystal at the level of a model, not yet run.
+    """PySCF's mean field of a molecule or crystal at the level of a model, not yet run; UKS of unpaired electrons.
 
     Raises:
         HampredError: The structure cannot be built.
     """
     level = predictor.level
     if level.crystal is None:
-        return in_electric_field(unsolved_field(build_mole(atoms, level.basis, charge), level), electric_field(atoms))
+        mole = build_mole(atoms, level.basis, charge, read_spin(atoms, charge))
+        return in_electric_field(unsolved_field(mole, level), electric_field(atoms))
     field = PeriodicFock(atoms, level.functional, level.basis, level.crystal).field
     field.conv_tol = level.conv_tol
     return field
@@ -132,7 +134,7 @@ def compare_scf(predictor: Predictor, atoms: Atoms, charge: int) -> ScfCompariso
 
     Args:
         predictor: The model, at whose level of theory PySCF runs.
-        atoms: Molecule or crystal, positions in Å.
+        atoms: Molecule or crystal, positions in Å; ``info`` may tell unpaired electrons and an electric field.
         charge: Total charge (e).
 
     Raises:

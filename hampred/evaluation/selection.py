@@ -11,6 +11,9 @@ from hampred.inference import Predictor
 
 Report = Callable[[str, int, int], None]
 
+LACKING = "an element that the training labels lack: label some of these in any case"
+"""Why a structure cannot be ranked: it holds this."""
+
 
 @dataclass(frozen=True, eq=False)
 class Selection:
@@ -19,7 +22,7 @@ class Selection:
     Attributes:
         names: Of the chosen ones.
         novelties: Mean novelty of the atoms of each, given those chosen before it.
-        unknown: Names of structures that cannot be ranked, since the model lacks an element, and the reason.
+        unknown: Names of structures that cannot be ranked, and what they hold: `LACKING`.
     """
 
     names: list[str]
@@ -56,9 +59,9 @@ def select(
             names.append(name)
             rows.append((atoms.numbers, predictor.invariants(atoms)))
         else:
-            unknown[name] = "an element that the training labels lack: label some of these in any case"
+            unknown[name] = LACKING
         report("looking at structures", done, len(pool))
     if not rows:
         raise HampredError("No structure of the pool holds only elements that the training labels have.")
-    chosen, novelties = most_novel(familiarity, rows, count)
+    chosen, novelties = most_novel(familiarity, rows, count, report)
     return Selection([names[k] for k in chosen], novelties, unknown)

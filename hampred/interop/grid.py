@@ -48,8 +48,10 @@ class Grid:
             spacing: Of the points, Å.
 
         Raises:
-            HampredError: More than `MOST_POINTS` points.
+            HampredError: A spacing that is no length, or more than `MOST_POINTS` points.
         """
+        if not 0 < spacing < np.inf:
+            raise HampredError(f"Points {spacing} Å apart make no box: give a spacing such as 0.2 Å.")
         low, high = atoms.positions.min(axis=0), atoms.positions.max(axis=0)
         counts = np.ceil((high - low + 2 * margin) / spacing).astype(int) + 1
         if (n := int(np.prod(counts, dtype=float))) > MOST_POINTS:

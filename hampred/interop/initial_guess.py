@@ -8,8 +8,9 @@ A prediction is judged before the first cycle, at a cost of at most the Fock mat
 1. Its occupied orbitals must hold the electrons of superposed atoms, which needs no Fock matrix: those of converged
    SCFs hold 95 to 100 % of what any orbitals could hold, those of random Hamiltonians 50 to 95 %.
 2. The orbital gradient ‖F D − D F‖ / √N of its density D must be half of that of superposed atoms or less, with the F
-   of D in both. F is kept for the first cycle where the density is taken, and is lost where it is not: it pays to take
-   any prediction that costs no more than one cycle above the default guess.
+   of D in both; of unpaired electrons the root of the mean square over both spins, each with twice its density. F is
+   kept for the first cycle where the density is taken, and is lost where it is not: it pays to take any prediction that
+   costs no more than one cycle above the default guess.
 """
 
 import time
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hampred.interop.mean_field import has_closed_shells
+from hampred.interop.mean_field import has_open_shells, is_predictable
 
 KEY = "hampred"
 """Name of the guess, as PySCF's ``init_guess`` has names such as ``minao``."""
@@ -32,7 +33,7 @@ STEEPEST = 0.5
 """Orbital gradient above which a prediction is left: Hartree, and as a part of that of superposed atoms."""
 
 HamiltonianOf = Callable[[Any, NDArray[np.float64] | None], NDArray]
-"""From a Mole, or from a Cell and k-points in units of its reciprocal vectors, to H or H(k)."""
+"""From a Mole, or from a Cell and k-points in units of its reciprocal vectors, to H, H of both spins, or H(k)."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Verdict:
 
 
 class WarmStarted:
-    """Over the class of a restricted mean field of PySCF: its initial guess is a prediction.
+    """Over the class of a mean field of PySCF: its initial guess is a prediction.
 
     Attributes:
         hamiltonian_of: Predicts a Hamiltonian.
@@ -83,7 +84,7 @@ class WarmStarted:
         guess = super().get_init_guess  # type: ignore[misc]
         if not (isinstance(key, str) and key == KEY):
             return guess(mol, key, **keywords)
-        if not has_closed_shells(self):  # PySCF made another kind of mean field of this one
+        if not is_predictable(self):  # PySCF made another kind of mean field of this one
             return guess(mol, self.default_guess, **keywords)
         mol = self.mol if mol is None else mol
         atoms, overlap = guess(mol, "minao", **keywords), self.get_ovlp(mol)
@@ -96,7 +97,8 @@ class WarmStarted:
         if share >= LEAST_SHARE:
             fock = _in_orbitals(self._fock(mol, density), orbitals)
             diagonal = occupations[..., None] * np.eye(occupations.shape[-1])
-            gradients = orbital_gradient(fock, diagonal), orbital_gradient(fock, held)
+            scale = 2 if has_open_shells(self) else 1
+            gradients = orbital_gradient(fock, scale * diagonal), orbital_gradient(fock, scale * held)
         self.verdict = _judge(share, gradients, seconds)
         self._tell()
         # a density that comes from a Hamiltonian has a residual from which DIIS can learn at once
@@ -153,7 +155,7 @@ def atomic_share(atoms: NDArray, occupations: NDArray) -> float:
     Acad. Sci. 35, 652 (1949)).
 
     Args:
-        atoms: A, or A(k), in the basis of the orbitals of D [(n_kpts,) m, m].
+        atoms: A, or A(k), in the basis of the orbitals of D [(n_kpts,) m, m]; of two spins A_α and A_β.
         occupations: Electrons in each of these orbitals [(n_kpts,) m].
 
     Returns:
@@ -167,8 +169,8 @@ def orbital_gradient(fock: NDArray, density: NDArray) -> float:
     """‖F D − D F‖ / √N of N electrons in an orthonormal basis, which vanishes at convergence.
 
     Args:
-        fock: F, or F(k) [(n_kpts,) m, m], Hartree.
-        density: D, or D(k) [(n_kpts,) m, m].
+        fock: F, or F(k) [(n_kpts,) m, m], Hartree; of two spins F_α and F_β.
+        density: D, or D(k) [(n_kpts,) m, m]; of two spins 2 D_α and 2 D_β, which makes their mean a closed shell's.
 
     Returns:
         Hartree; of a crystal the root of the mean square over k.
@@ -197,8 +199,8 @@ def warm_started(field: Any, hamiltonian_of: HamiltonianOf) -> Any:
     """A copy of a mean field that starts from predictions; one that does so already takes the new ones.
 
     Args:
-        field: Restricted mean field of PySCF, of a molecule or of a crystal with k-points.
-        hamiltonian_of: Predicts H [n, n], or H(k) [n_kpts, n, n], in Hartree.
+        field: Mean field of PySCF, of a molecule or of a crystal with k-points; see `is_predictable`.
+        hamiltonian_of: Predicts H [n, n], H_α and H_β [2, n, n] of UKS, or H(k) [n_kpts, n, n], in Hartree.
     """
     from pyscf import lib
 

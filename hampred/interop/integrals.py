@@ -99,10 +99,15 @@ class Integrals:
     def _pairs(self) -> TwoCentre:
         return TwoCentre(self.atoms, *overlapping(self.atoms, self.basis))
 
+    @cached_property
+    def _skeleton(self) -> BlockMatrix:
+        skeleton = BlockMatrix(self.layout, self._pairs.pairs, self._pairs.shifts, np.empty(0))
+        _ = skeleton.reverse, skeleton.rows, skeleton.columns  # found once, for all matrices
+        return skeleton
+
     def _matrix(self, name: str, pairs: TwoCentre | None = None, vector: Array | None = None) -> BlockMatrix:
         """A matrix of libcint on the pairs of the overlap; of three, their product with a vector."""
-        layout, found = self.layout, pairs or self._pairs
-        empty = BlockMatrix(layout, found.pairs, found.shifts, np.empty(0))
+        found, empty = pairs or self._pairs, self._skeleton
         values = np.empty(empty.starts[-1])
         row, column = empty.local_indices
         width = empty.shapes[:, 1]
@@ -111,4 +116,4 @@ class Integrals:
             here = slice(empty.starts[first], empty.starts[last])
             rows = rows if vector is None else np.tensordot(vector, rows, 1)
             values[here] = rows[row[here], column[here] + np.repeat(before, empty.shapes[first:last].prod(axis=1))]
-        return BlockMatrix(layout, found.pairs, found.shifts, values).hermitized()
+        return empty.with_values(values).hermitized()

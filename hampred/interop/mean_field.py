@@ -20,23 +20,38 @@ def has_closed_shells(field: Any) -> bool:
     return molecule or isinstance(field, KRHF)  # a cell of a metal may hold an odd number of electrons
 
 
-def require_closed_shells(field: Any) -> None:
-    """Lets mean fields of closed shells through.
+def has_open_shells(field: Any) -> bool:
+    """Whether a mean field is UKS or UHF of a molecule with unpaired electrons."""
+    from pyscf.scf.uhf import UHF
+
+    return isinstance(field, UHF) and field.mol.spin > 0
+
+
+def is_predictable(field: Any) -> bool:
+    """Whether a mean field is of a kind whose Hamiltonian models predict."""
+    return has_closed_shells(field) or has_open_shells(field)
+
+
+def require_predictable(field: Any) -> None:
+    """Lets mean fields through whose Hamiltonian models predict.
 
     Raises:
-        HampredError: Another kind of object, open shells, or k-points reduced by symmetry.
+        HampredError: Another kind of object, UKS without unpaired electrons, or k-points reduced by symmetry.
     """
     from pyscf.pbc.lib.kpts import KPoints
 
     kind = type(field).__name__
-    if not has_closed_shells(field):
-        raise HampredError(f"{kind} is no mean field of closed shells: give dft.RKS(mol) or pbc.dft.KRKS(cell, kpts).")
+    if not is_predictable(field):
+        raise HampredError(
+            f"{kind} is no mean field that models predict: give dft.RKS(mol) of a closed shell, dft.UKS(mol) of "
+            "unpaired electrons, or pbc.dft.KRKS(cell, kpts)."
+        )
     if isinstance(getattr(field, "kpts", None), KPoints):
         raise HampredError(f"{kind} has k-points reduced by symmetry: give it those of cell.make_kpts(mesh) instead.")
 
 
 def atoms_of(mole: Any) -> Atoms:
-    """Structure of a built PySCF Mole or Cell, positions in Å.
+    """Structure of a built PySCF Mole or Cell, positions in Å; ``info["spin"]`` of a Mole tells its unpaired electrons.
 
     Raises:
         HampredError: It has ghost atoms.
@@ -49,7 +64,8 @@ def atoms_of(mole: Any) -> Atoms:
     cell, dimension = None, getattr(mole, "dimension", 0)
     if dimension:
         cell = mole.lattice_vectors() * BOHR
-    return Atoms(numbers, positions=mole.atom_coords() * BOHR, cell=cell, pbc=np.arange(3) < dimension)
+    info = {"spin": int(mole.spin)} if mole.spin and not dimension else {}
+    return Atoms(numbers, mole.atom_coords() * BOHR, cell=cell, pbc=np.arange(3) < dimension, info=info)
 
 
 def functional_of(field: Any) -> str:

@@ -44,10 +44,10 @@ def build_mole(atoms: Atoms, basis: str, charge: int = 0, spin: int = 0) -> Any:
     mole.ecp = {symbol: core for symbol, (_, core) in tables.items() if core}
     mole.charge, mole.spin = int(charge), int(spin)
     n_electrons = int(sum(atoms.numbers)) - charge - sum(int(c[0]) * symbols.count(s) for s, c in mole.ecp.items())
-    if n_electrons <= 0 or (n_electrons - spin) % 2:
+    if n_electrons <= 0 or spin > n_electrons or (n_electrons - spin) % 2:
         raise HampredError(
-            f"{n_electrons} electrons do not fit spin {spin}: {atoms.get_chemical_formula()} with charge {charge} "
-            "is an open shell; give its unpaired electrons as spin, or a charge that leaves an even number."
+            f"{atoms.get_chemical_formula()} with charge {charge} has {n_electrons} electrons beside its cores, which "
+            f"do not fit spin {spin}: give the unpaired electrons of an open shell as spin, or another charge."
         )
     mole.build(dump_input=False, parse_arg=False)
     return mole

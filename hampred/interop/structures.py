@@ -50,6 +50,8 @@ def read_structures(path: Path | str) -> list[Atoms]:
 def read_named(paths: Sequence[Path], taken: Collection[str] = ()) -> dict[str, Atoms]:
     """All structures of all files, as `read_structures`, under names that are unique: of the file, with a number.
 
+    Names that differ in their case alone would be one file where the filesystem ignores it, and count as the same.
+
     Args:
         paths: Files.
         taken: Names that none may have.
@@ -58,15 +60,17 @@ def read_named(paths: Sequence[Path], taken: Collection[str] = ()) -> dict[str, 
         HampredError: As `read_structures`.
     """
     named: dict[str, Atoms] = {}
+    used = {name.casefold() for name in taken}
     for path in paths:
         images = read_structures(path)
         width = len(str(len(images)))
         for k, atoms in enumerate(images):
             stem = path.stem if len(images) == 1 else f"{path.stem}-{k + 1:0{width}d}"
             name, copy = stem, 1
-            while name in named or name in taken:
+            while name.casefold() in used:
                 copy += 1
                 name = f"{stem}.{copy}"
+            used.add(name.casefold())
             named[name] = atoms
     return named
 
@@ -98,23 +102,27 @@ def read_spin(atoms: Atoms, charge: int = 0, name: str = "The structure") -> int
     Raises:
         HampredError: Not a whole number, or one that does not fit the number of electrons.
     """
-    keys = [key for key in ("multiplicity", "spin") if key in atoms.info]
+    keys = [key for key in ("multiplicity", "spin") if atoms.info.get(key) is not None]
     if not keys:
         return 0
     n_electrons, told = int(atoms.numbers.sum()) - charge, _whole(atoms, keys[0], 0, name)
-    spin = told - 1 if keys[0] == "multiplicity" or (n_electrons - told) % 2 else told
+    unpaired = told - 1 if keys[0] == "multiplicity" else told
+    spin = unpaired - 1 if keys[0] == "spin" and (n_electrons - told) % 2 else unpaired
     if spin and atoms.pbc.any():
-        raise HampredError(f"{name} is periodic, and open shells are for molecules: remove {keys[0]}.")
+        raise HampredError(f"{name} is periodic, and open shells are for molecules: remove its spin.")
     if not 0 <= spin <= n_electrons or (n_electrons - spin) % 2:
         raise HampredError(
-            f"{name} has {n_electrons} electrons, which {keys[0]}={told} does not fit: give unpaired electrons as spin."
+            f"{name} has {n_electrons} electrons with charge {charge}, of which {unpaired} cannot be unpaired: "
+            "give a charge and unpaired electrons (spin) that fit."
         )
     return spin
 
 
 def _whole(atoms: Atoms, key: str, default: int, name: str) -> int:
     """A whole number among the ``info`` of a structure."""
-    told = atoms.info.get(key, default)
+    told = atoms.info.get(key)
+    if told is None:
+        return default
     try:
         value = float(str(told))
     except ValueError:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hampred.basis import OrbitalBasis
 from hampred.blocks.decomposer import BlockDecomposer
 from hampred.data.graph import HamiltonianGraph
+from hampred.data.inputs import LOCAL
 from hampred.data.statistics import BlockStatistics
 from hampred.errors import HampredError
 from hampred.nn.conditions import VECTORS
@@ -210,7 +211,7 @@ class HamiltonianNet(nn.Module, ABC):
         """
         if self.conditions:
             raise HampredError("Crystals have no charge, spin or electric field: set net.conditions=[].")
-        if set(self.forms) != {"covariant"} or "density" in self.inputs:
+        if set(self.forms) != {"covariant"} or set(self.inputs) - set(LOCAL):
             raise HampredError(
                 "Crystals are predicted block by block: set net.forms=[covariant] and net.inputs=[overlap, baseline]."
             )

@@ -1,7 +1,7 @@
 """A network on a large molecule, portion by portion: bounded memory, linear time, the same numbers."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class Portion:
     Attributes:
         atoms: Atoms of the molecule that the pairs join [n_atoms].
         graph: Their graph.
-        skeleton: Its blocks, without values.
+        skeleton: Their blocks in the molecule, without values.
     """
 
     atoms: IntArray
@@ -53,13 +53,13 @@ class LargeGraph:
         vectors: r_j − r_i [n_pairs, 3], Å.
     """
 
-    def __init__(self, integrals: Integrals, net: BondFrameNet, inputs: Sequence[csr_array]) -> None:
+    def __init__(self, integrals: Integrals, net: BondFrameNet, inputs: Sequence[BlockMatrix]) -> None:
         """Finds the pairs.
 
         Args:
             integrals: Of the molecule.
             net: Gives cutoffs and irreps.
-            inputs: The matrices of `net.inputs`, sparse.
+            inputs: The matrices of `net.inputs`.
         """
         self.net, self.inputs = net, inputs
         self.layout: BasisLayout = net.basis.layout(integrals.atoms.numbers)
@@ -83,21 +83,12 @@ class LargeGraph:
     def _portion(self, atoms: IntArray, which: IntArray) -> Portion:
         layout, net = self.layout.basis.layout(self.layout.numbers[atoms]), self.net
         pairs, shifts = np.searchsorted(atoms, self.pairs[which]), np.zeros((len(which), 3), dtype=np.int64)
-        graph, skeleton = graph_of_pairs(layout, net.decomposer, net.cutoff, pairs, shifts, self.vectors[which])
-        graph = graph.under(*self.conditions)
-        portion = Portion(atoms, graph, skeleton)
-        if not self.inputs:
-            return portion
-        places = self.places(portion)
-        values = torch.from_numpy(np.stack([np.asarray(matrix[places]).ravel() for matrix in self.inputs], axis=1))
-        return Portion(atoms, graph.with_inputs(values), skeleton)
-
-    def places(self, portion: Portion) -> tuple[IntArray, IntArray]:
-        """Row and column of each value of a portion in the matrices of the molecule."""
-        first = self.layout.offsets[portion.atoms]
-        i, j = portion.skeleton.pairs[portion.skeleton.pair_of_value].T
-        row, column = portion.skeleton.local_indices
-        return first[i] + row, first[j] + column
+        graph, own = graph_of_pairs(layout, net.decomposer, net.cutoff, pairs, shifts, self.vectors[which])
+        skeleton = replace(own, layout=self.layout, pairs=atoms[own.pairs])
+        values = [matrix.on_pairs_of(skeleton).values for matrix in self.inputs]
+        if values:
+            graph = graph.with_inputs(torch.from_numpy(np.stack(values, axis=1)))
+        return Portion(atoms, graph.under(*self.conditions), skeleton)
 
 
 @torch.inference_mode()
@@ -124,7 +115,7 @@ def correction(net: BondFrameNet, graph: LargeGraph, elements: tuple[Places, Pla
     matrices = dict(zip(net.forms, forms))
     total = matrices.get("covariant", csr_array(shape))
     if set(matrices) - {"covariant"}:
-        overlap = fade.multiply(graph.inputs[net.inputs.index("overlap")]).tocsr()
+        overlap = fade.multiply(graph.inputs[net.inputs.index("overlap")].to_sparse()).tocsr()
         for form, factors in (("mixed", (overlap,)), ("contravariant", (overlap, overlap))):
             if form in matrices:
                 half = _product(matrices[form], factors, 0.5 * fade)
@@ -183,7 +174,7 @@ def _entries(
     fade = envelope(small.vectors.norm(dim=-1), net.pair_cutoff, power=24.0)
     columns.append(torch.ones(len(places)) if alone else fade[places // net.decomposer.n_slots**2])
     first = 0 if alone else len(small.onsite_values)
-    i, j = (place[first:].astype(np.int32) for place in graph.places(portion))
+    i, j = (place[first:].astype(np.int32) for place in (portion.skeleton.rows, portion.skeleton.columns))
     return i, j, torch.stack([column.double() for column in columns], dim=1).numpy()
 
 

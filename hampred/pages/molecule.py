@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hampred.electronic.channel import channels
 from hampred.electronic.eigen import DEPENDENCE
-from hampred.electronic.state import ElectronicState
+from hampred.electronic.open_shell import OpenShellState
 from hampred.files import replacing
 from hampred.pages.html import data_block, note, page, table
 from hampred.pages.level_diagram import left_out, level_diagram
 from hampred.pages.matrix_image import matrix_image
 from hampred.pages.provenance import of_programs
-from hampred.pages.scene import PHASES, frontier, scene, signed
+from hampred.pages.scene import PHASES, State, populations, scene, signed
 from hampred.units import DEBYE, HARTREE
 
 Array = NDArray[np.float64]
@@ -32,7 +33,7 @@ class MoleculePage:
     """What the page of a molecule tells.
 
     Attributes:
-        state: The molecule and its Hamiltonian.
+        state: The molecule and its Hamiltonian, or those of both spins.
         name: Of the molecule; any text.
         about: Where the Hamiltonian comes from: what → text.
         baseline: H0 [n, n], Hartree, whose correction is shown too.
@@ -40,7 +41,7 @@ class MoleculePage:
         notes: What the reader should know.
     """
 
-    state: ElectronicState
+    state: State
     name: str = ""
     about: Mapping[str, str] = field(default_factory=dict)
     baseline: Array | None = None
@@ -94,9 +95,11 @@ class MoleculePage:
             "LUMO": f"{signed(HARTREE * state.lumo, 3)} eV" if np.isfinite(state.lumo) else "–",
             "Gap": f"{signed(HARTREE * state.gap, 3)} eV" if np.isfinite(state.gap) else "–",
             "Dipole": f"{DEBYE * np.linalg.norm(state.dipole):.3f} D",
-            "Electrons": str(2 * state.n_occupied),
-            "Orbitals": str(len(state.orbital_energies)),
+            "Electrons": f"{state.occupations.sum():.0f}",
+            "Orbitals": str(state.orbital_energies.shape[-1]),
         }
+        if isinstance(state, OpenShellState):
+            told |= {"Unpaired electrons": str(state.spin), "⟨S²⟩": f"{state.s_squared:.3f}"}
         if self.energy is not None:
             told["Total energy"] = f"{signed(self.energy, 6)} Eₕ"
         items = "".join(f"<div><dt>{escape(what)}</dt><dd>{escape(value)}</dd></div>" for what, value in told.items())
@@ -104,46 +107,43 @@ class MoleculePage:
 
     def _matrices(self) -> str:
         state = self.state
-        matrices = {"|H|": state.hamiltonian}
+        spins = isinstance(state, OpenShellState)
+        matrices = {"|H|" + ", mean of both spins" * spins: state.hamiltonian}
         if self.baseline is not None:
             matrices["|H − H0|, beyond the baseline"] = state.hamiltonian - self.baseline
+        if spins:
+            matrices["½ |H_α − H_β|, the splitting of the spins"] = state.spin_splitting
         return matrix_image(state.layout, state.atoms.get_chemical_symbols(), matrices)
 
     def _all_notes(self) -> list[str]:
         state, notes = self.state, list(self.notes)
         if state.charge:
             notes.append("The dipole moment of an ion depends on the origin of the coordinates.")
-        if np.isfinite(state.gap) and state.gap <= 0:
-            notes.append("HOMO and LUMO are not apart: the closed shell that is assumed is doubtful.")
-        if lost := state.layout.n_orbitals - len(state.orbital_energies):
-            notes.append(f"{lost} orbitals with an overlap eigenvalue below {DEPENDENCE} were projected out.")
+        if lost := state.layout.n_orbitals - state.orbital_energies.shape[-1]:
+            notes.append(f"{lost} orbitals with an overlap eigenvalue below {DEPENDENCE} were projected out")
         return list(dict.fromkeys(notes))
 
 
-def _stage(state: ElectronicState) -> str:
+def _stage(state: State) -> str:
     """The molecule in 3D, what is shown there, and the levels beside it."""
     data = scene(state)
-    fields = [(str(i), each["name"]) for i, each in enumerate(data["fields"])]
-    buttons = "".join(
-        f'<button type="button" data-field="{i}" aria-pressed="false">{escape(name)}</button>'
-        for i, name in [*fields, ("none", "No surface")]
-    )
     legend = "".join(
         f'<span><span class="phase" style="background: {colour}"></span>{sign}</span>'
         for colour, sign in zip(PHASES, ("positive", "negative"))
     )
+    kinds = "".join(f'<option value="{kind}">{name}s</option>' for kind, name in populations(state).items())
     dipole = '<label><input type="checkbox" id="dipole"> Dipole, from − to +</label>' if data["dipole"] else ""
     return f"""<div class="stage"><div>
 <div id="viewer" tabindex="0" role="application"
  aria-label="Molecule in 3D. Arrow keys turn it, plus and minus zoom."></div>
 <p id="shown" aria-live="polite"></p>
 <div id="controls">
-<div class="row" role="group" aria-label="Surface">{buttons}</div>
+{_buttons(state, [field["name"] for field in data["fields"]])}
 <label>Surface at <input type="range" id="level" min="0" max="100" step="1"> <output id="level-value"></output></label>
 {dipole}
 <label>Labels <select id="labels"><option value="none">none</option><option value="atoms">atoms</option>
-<option value="mulliken">Mulliken charges</option><option value="lowdin">Löwdin charges</option></select></label>
-<span class="note">Sign of the orbital:{legend}</span>
+{kinds}</select></label>
+<span class="note">Sign:{legend}</span>
 </div>
 <noscript><p class="note">The molecule in 3D needs JavaScript; the numbers below are complete without it.</p></noscript>
 </div><div>
@@ -151,30 +151,50 @@ def _stage(state: ElectronicState) -> str:
 """ + data_block("molecule-data", data)
 
 
-def _orbitals(state: ElectronicState) -> str:
+def _buttons(state: State, names: Sequence[str]) -> str:
+    """What is drawn: a row of orbitals for each spin, and one of densities; of a closed shell all in one row."""
+    rows, rest = [], [*enumerate(names)]
+    for channel in channels(state) if isinstance(state, OpenShellState) else ():
+        n = len(channel.around_gap())
+        rows.append(rest[:n])
+        rest = rest[n:]
+    return "\n".join(
+        '<div class="row" role="group" aria-label="Surface">'
+        + "".join(
+            f'<button type="button" data-field="{i}" aria-pressed="false">{escape(name)}</button>' for i, name in row
+        )
+        + "</div>"
+        for row in [*rows, [*rest, ("none", "No surface")]]
+    )
+
+
+def _orbitals(state: State) -> str:
     head = ("orbital", "number", "electrons", "energy / eV", "energy / Eₕ")
     rows = [
         (
-            name,
+            channel.named(name),
             str(k + 1),
-            f"{state.occupations[k]:.3g}",
-            signed(HARTREE * state.orbital_energies[k], 3),
-            signed(state.orbital_energies[k], 5),
+            f"{channel.occupations[k]:.3g}",
+            signed(HARTREE * channel.energies[k], 3),
+            signed(channel.energies[k], 5),
         )
-        for name, k in reversed(frontier(state).items())
+        for channel in channels(state)
+        for name, k in reversed(channel.around_gap().items())
     ]
     return f'<div class="scroll numbers">{table(head, rows)}</div>'
 
 
-def _atoms(state: ElectronicState) -> str:
-    head = ("atom", "x / Å", "y / Å", "z / Å", "Mulliken charge / e", "Löwdin charge / e")
-    charges = (state.properties["mulliken_charges"], state.properties["lowdin_charges"])
+def _atoms(state: State) -> str:
+    kinds = populations(state)
+    units = [f"{name} / e" if "charge" in name else name for name in kinds.values()]
+    values = zip(*(state.properties[kind] for kind in kinds))
     rows = [
-        (f"{symbol}{k}", *(signed(x, 4) for x in position), *(signed(q, 3) for q in both))
-        for k, (symbol, position, both) in enumerate(
-            zip(state.atoms.get_chemical_symbols(), state.atoms.positions, zip(*charges)), 1
+        (f"{symbol}{k}", *(signed(x, 4) for x in position), *(signed(q, 3) for q in own))
+        for k, (symbol, position, own) in enumerate(
+            zip(state.atoms.get_chemical_symbols(), state.atoms.positions, values), 1
         )
     ]
+    head = ("atom", "x / Å", "y / Å", "z / Å", *units)
     kind = "scroll numbers tall" if len(rows) > MOST_ROWS else "scroll numbers"
     return f'<div class="{kind}" tabindex="0">{table(head, rows)}</div>'
 

@@ -8,6 +8,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hampred.electronic.channel import channels
+from hampred.electronic.open_shell import OpenShellState
 from hampred.electronic.state import ElectronicState
 from hampred.interop.grid import Grid, density_values, orbital_values
 from hampred.pages.plots import COLOURS
@@ -28,7 +30,7 @@ LARGEST = 1.0
 """Values beyond which surfaces need not be told apart; what is stored is exact to 3e-5 of this."""
 
 PHASES = (COLOURS["prediction"], COLOURS["offsite"])
-"""Colours of positive and negative values of an orbital."""
+"""Colours of positive and negative values of an orbital, and of where α and β electrons prevail."""
 
 DENSITY = "#808080"
 """Colour of the density."""
@@ -40,11 +42,7 @@ ANGSTROM_PER_DEBYE = 1.0
 """Length of the arrow."""
 
 
-def frontier(state: ElectronicState) -> dict[str, int]:
-    """HOMO−2 to LUMO+2 as far as there are such orbitals: name → index."""
-    n, last = state.n_occupied, len(state.orbital_energies)
-    occupied = {f"HOMO{f'−{k}' if k else ''}": n - 1 - k for k in (2, 1, 0) if n - 1 - k >= 0}
-    return occupied | {f"LUMO{f'+{k}' if k else ''}": n + k for k in (0, 1, 2) if n + k < last}
+State = ElectronicState | OpenShellState
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -52,7 +50,7 @@ def signed(value: float, digits: int = 2) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def scene(state: ElectronicState) -> dict[str, Any]:
+def scene(state: State) -> dict[str, Any]:
     """All that is drawn, as plain JSON types; lengths in Å."""
     atoms = state.atoms
     grid = _grid(atoms)
@@ -63,14 +61,34 @@ def scene(state: ElectronicState) -> dict[str, Any]:
         "orientation": _orientation(atoms.positions).tolist(),
         "grid": {"origin": grid.origin.tolist(), "spacing": float(grid.axes[0, 0]), "shape": list(grid.shape)},
         "fields": fields,
-        "first": [field["name"] for field in fields].index("HOMO"),
+        "first": _highest(state),
         "dipole": _arrow(state),
         "labels": {
             "atoms": [f"{s}{k}" for k, s in enumerate(atoms.get_chemical_symbols(), 1)],
-            "mulliken": [signed(q) for q in state.properties["mulliken_charges"]],
-            "lowdin": [signed(q) for q in state.properties["lowdin_charges"]],
+            **{kind: [signed(value) for value in state.properties[kind]] for kind in populations(state)},
         },
     }
+
+
+def populations(state: State) -> dict[str, str]:
+    """Charges of the atoms, and their spins where electrons are unpaired: property → how the page calls it."""
+    told = {"mulliken_charges": "Mulliken charge", "lowdin_charges": "Löwdin charge"}
+    if isinstance(state, OpenShellState):
+        told |= {"mulliken_spins": "Mulliken spin", "lowdin_spins": "Löwdin spin"}
+    return told
+
+
+def surfaces(state: State) -> dict[tuple[str, int], int]:
+    """Spin and index of each orbital that is drawn → number of its surface; those of a density follow them."""
+    drawn = [(channel.spin, k) for channel in channels(state) for k in channel.around_gap().values()]
+    return {orbital: number for number, orbital in enumerate(drawn)}
+
+
+def _highest(state: State) -> int:
+    """Number of the surface of the HOMO."""
+    occupied = [channel for channel in channels(state) if channel.n_occupied]
+    highest = max(occupied, key=lambda channel: channel.energies[channel.n_occupied - 1])
+    return surfaces(state)[highest.spin, highest.n_occupied - 1]
 
 
 def _grid(atoms: Atoms) -> Grid:
@@ -78,19 +96,25 @@ def _grid(atoms: Atoms) -> Grid:
     return Grid.around(atoms, MARGIN, max(FINEST, float(np.prod(size) / N_POINTS) ** (1 / 3)))
 
 
-def _fields(state: ElectronicState, grid: Grid) -> list[dict[str, Any]]:
-    """Orbitals around the gap and the density at the points of the box."""
-    named = frontier(state)
+def _fields(state: State, grid: Grid) -> list[dict[str, Any]]:
+    """Orbitals around the gap, the density, and of an open shell the spin density, at the points of the box."""
     orbital = {"unit": "Bohr^(−3/2)", "level": 0.04, "range": [0.01, 0.2], "colours": PHASES}
-    values = orbital_values(state.mole, grid, state.orbital_coefficients[:, list(named.values())])
     fields = []
-    for (name, k), value in zip(named.items(), values):
-        energy, electrons = signed(HARTREE * state.orbital_energies[k], 3), f"{state.occupations[k]:.3g}"
-        told = {"name": name, "text": f"{name}: orbital {k + 1}, {energy} eV, {electrons} electrons"}
-        fields.append(told | orbital | _stored(value))
+    for channel in channels(state):
+        named = channel.around_gap()
+        values = orbital_values(state.mole, grid, channel.coefficients[:, list(named.values())])
+        for (name, k), value in zip(named.items(), values):
+            energy, electrons = signed(HARTREE * channel.energies[k], 3), f"{channel.occupations[k]:.3g}"
+            told = f"{channel.named(name)}: orbital {k + 1}, {energy} eV, electrons: {electrons}"
+            fields.append({"name": channel.named(name), "text": told} | orbital | _stored(value))
     density = {"unit": "e/Bohr³", "level": 0.02, "range": [0.001, 0.3], "colours": (DENSITY,)}
     told = {"name": "Density", "text": "Density of all electrons"}
-    return [*fields, told | density | _stored(density_values(state.mole, grid, state.density_matrix))]
+    fields.append(told | density | _stored(density_values(state.mole, grid, state.density_matrix)))
+    if isinstance(state, OpenShellState):
+        density |= {"level": 0.005, "range": [0.0005, 0.1], "colours": PHASES}
+        told = {"name": "Spin density", "text": "Spin density: α less β electrons"}
+        fields.append(told | density | _stored(density_values(state.mole, grid, state.spin_density_matrix)))
+    return fields
 
 
 def _stored(values: Array) -> dict[str, Any]:
@@ -118,7 +142,7 @@ def _orientation(positions: Array) -> Array:
     return (tilt * Rotation.from_matrix(longest_first)).as_quat()
 
 
-def _arrow(state: ElectronicState) -> dict[str, Any] | None:
+def _arrow(state: State) -> dict[str, Any] | None:
     """The dipole moment from its negative to its positive end, about the middle of the molecule; None where it is 0."""
     dipole = DEBYE * state.dipole
     if np.linalg.norm(dipole) < SMALLEST_DIPOLE:

@@ -15,7 +15,7 @@ from hampred.baseline.projectors import Projectors
 from hampred.baseline.sap import Sap
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
-from hampred.data.inputs import INPUTS
+from hampred.data.inputs import INPUTS, LOCAL
 from hampred.data.sample import LevelOfTheory
 from hampred.data.system import System, baseline_blocks
 from hampred.errors import HampredError
@@ -183,6 +183,17 @@ def test_unknown_conditions_and_crystals_are_refused():
         made("bond_frame", KINDS[0], ("weather",))
     with pytest.raises(HampredError, match="no charge, spin or electric field"):
         made("bond_frame", KINDS[0]).require_periodic()
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_crystals_take_local_inputs_alone(name: str):
+    settings = SMALL | {"inputs": [*{"overlap": 0, name: 0}], "forms": ["covariant"]}
+    net = build_net("bond_frame", OrbitalBasis.from_name("sto-3g", [1]), settings)
+    if name in LOCAL:
+        net.require_periodic()
+        return
+    with pytest.raises(HampredError, match="block by block"):
+        net.require_periodic()
 
 
 @pytest.mark.parametrize("name", ["none", "core", "sap", "projectors"])

@@ -6,8 +6,10 @@ from ase.build import molecule
 from ase.io import write
 
 from data_gen.geometries import geometries
+from data_gen.geometries.sampling import with_xtb
 from hampred.config import GenerateConfig, load_config
 from hampred.errors import HampredError
+from hampred.interop.structures import read_spin
 
 
 def structures(*sources, seed=0):
@@ -115,6 +117,28 @@ def test_smiles_are_named_canonically_and_charged():
     assert [a.info["charge"] for a in made] == [0] * 4 + [1] * 2
     with pytest.raises(HampredError, match="cannot read the SMILES"):
         structures({"kind": "smiles", "smiles": ["C1CC"]})
+
+
+def test_smiles_tell_the_unpaired_electrons_of_radicals():
+    pytest.importorskip("rdkit")
+    source = {"kind": "smiles", "smiles": ["[O][O]", "[CH3]", "[CH2]C[CH2]", "O=O", "[OH-]"]}
+    assert [a.info.get("spin", 0) for a in structures(source)] == [2, 1, 2, 0, 0]
+    singlet, cation = structures({**source, "spin": 0, "smiles": ["[O][O]"]}), structures({**source, "charge": 1})
+    assert read_spin(singlet[0]) == 0
+    assert [read_spin(a, 1) for a in cation[:2]] == [1, 0]
+
+
+def test_xtb_knows_charge_and_spin():
+    tblite = pytest.importorskip("tblite.ase")
+    atoms = structures(g2("O2"))[0]
+    energies = []
+    for multiplicity in (3, 1):
+        atoms.calc = tblite.TBLite(method="GFN2-xTB", multiplicity=multiplicity, verbosity=0)
+        energies.append(atoms.get_potential_energy())
+    assert abs(energies[0] - energies[1]) > 1e-2
+    for source, energy in ((g2("O2"), energies[0]), (g2("O2", spin=0), energies[1])):
+        assert with_xtb(structures(source)[0]).get_potential_energy() == pytest.approx(energy, abs=1e-6)
+    assert structures(g2("CH3", "O2", sampling=[{**MODES, "count": 1}, {**MD, "count": 1}]))
 
 
 def test_a_missing_extra_names_the_line_that_installs_it(monkeypatch):

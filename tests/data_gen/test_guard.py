@@ -114,5 +114,6 @@ def test_a_good_label_passes(label):
     ],
 )
 def test_bad_labels_are_refused(label, change, words):
-    with pytest.raises(BadLabelError, match=words):
+    with pytest.raises(BadLabelError, match=words) as error:
         check_label(**{**label, **change})
+    assert ": " in str(error.value)  # what to do

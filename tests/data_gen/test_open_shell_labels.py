@@ -71,6 +71,8 @@ def test_electrons_that_do_not_fit_are_refused():
     backend = PySCFMolecule(LEVEL)
     with pytest.raises(HampredError, match="as spin"):
         backend.check(Atoms("NH2", molecule("NH2").positions), 0)
+    with pytest.raises(HampredError, match="25 electrons, 27 of them unpaired"):
+        PySCFMolecule(LevelConfig(functional="pbe", basis="def2-svp")).check(Atoms("I", info={"spin": 27}), 0)
     crystal = bulk("Si")
     crystal.info["spin"] = 2
     with pytest.raises(HampredError, match="periodic"):
@@ -102,7 +104,7 @@ def test_open_and_closed_shells_share_a_store(tmp_path):
     assert summary.n_labels == 2
     backend = PySCFMolecule(LEVEL)
     with Store(summary.store) as store:
-        assert store.damaged() == [] and store.spins.tolist() == [1, 0]
+        assert store.damaged() == [] and store.of_samples("spin").tolist() == [1, 0]
         radical_, water = store
         assert water.spin_splitting is None and "spin" not in water.atoms.info
         assert radical_.atoms.info["spin"] == 1 and radical_.orbital_energies.shape == (2, 7)

@@ -136,6 +136,8 @@ def test_without_unpaired_electrons_it_is_the_closed_shell():
         ("OH2", 1, {"spin": 2}, 1),  # the multiplicity of a doublet
         ("O2", 0, {"multiplicity": 3}, 2),
         ("O2", 0, {"multiplicity": 3, "spin": 2}, 2),
+        ("OH2", 0, {"spin": None, "multiplicity": None}, 0),
+        ("OH2", 1, {"spin": 1, "multiplicity": None}, 1),
     ],
 )
 def test_unpaired_electrons_or_multiplicity(formula: str, charge: int, told: dict, expected: int):
@@ -150,3 +152,20 @@ def test_what_fits_no_electrons_is_refused(told: dict):
     atoms.info |= told
     with pytest.raises(HampredError):
         read_spin(atoms)
+
+
+def test_messages_speak_of_unpaired_electrons():
+    """The command line writes a multiplicity that the user never saw."""
+    for told, words in (({"multiplicity": 2}, "of which 1 cannot"), ({"spin": 20}, "of which 20 cannot")):
+        atoms = Atoms("OH2")
+        atoms.info |= told
+        with pytest.raises(HampredError, match=words) as error:
+            read_spin(atoms)
+        assert "multiplicity" not in str(error.value)
+
+
+def test_spins_beyond_the_valence_electrons_are_refused():
+    """A core potential of iodine leaves 25 of 53 electrons."""
+    with pytest.raises(HampredError, match="25 electrons"):
+        build_mole(Atoms("I"), "def2-svp", 0, 27)
+    assert build_mole(Atoms("I"), "def2-svp", 0, 25).nelec == (25, 0)

@@ -1,5 +1,7 @@
 """Eigenproblem, occupations, similarity and dipole, against PySCF and against their definitions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -7,7 +9,14 @@ from pyscf import scf
 
 from hampred.basis import OrbitalBasis
 from hampred.electronic.eigen import NearDependentBasis, solve
-from hampred.electronic.orbitals import density_matrix, frontier, level_groups, occupations, orbital_similarities
+from hampred.electronic.orbitals import (
+    density_matrix,
+    frontier,
+    level_groups,
+    occupations,
+    orbital_similarities,
+    split_level,
+)
 from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
 from hampred.harmonics import random_rotation
@@ -119,3 +128,22 @@ def test_similarity_sees_mixing_across_levels(methane):
     assert np.allclose(similar[:4], 1) and similar[4] == pytest.approx(np.cos(angle))
     swapped = c[:, [1, 0, *range(2, 9)]]  # two levels that are far apart
     assert np.allclose(orbital_similarities(swapped, c, s, energies, energies, 5)[:2], 0, atol=1e-10)
+
+
+def test_levels_that_the_occupation_splits():
+    levels = np.array([-2.0, -1.0, -1.0, -0.99995, 0.5])
+    assert [split_level(levels, n) for n in range(6)] == [(0, 0), (0, 0), (3, 1), (3, 2), (0, 0), (0, 0)]
+
+
+def test_a_split_level_is_told_but_where_a_temperature_fills_it_evenly(methane):
+    _, state = methane
+    assert state.notes == []
+    (note,) = replace(state, n_occupied=4).notes
+    assert "3 degenerate orbitals, 2 of them filled" in note
+    assert replace(state, n_occupied=4, temperature=0.01).notes == []
+
+
+@pytest.mark.parametrize("temperature", [-0.01, np.nan])
+def test_temperatures_below_zero_are_refused(methane, temperature):
+    with pytest.raises(HampredError, match="temperature"):
+        replace(methane[1], temperature=temperature)

@@ -12,6 +12,7 @@ from ase.io import read, write
 from hampred.cli import main
 from hampred.data.store import Store
 from hampred.evaluation.confidence import calibrate
+from hampred.interop.structures import read_structures
 from hampred.model_file import load_model, save_model
 
 
@@ -52,7 +53,7 @@ def test_predict_tells_the_bounds_and_what_is_unusual(calibrated_model, pool, tm
     out = tmp_path / "out"
     assert main(["predict", str(tmp_path / "far.xyz"), "--model", str(calibrated_model), "--out", str(out)]) == 0
     printed = capsys.readouterr()
-    assert "± holds 90 % of the errors" in printed.out
+    assert "± holds 90 % of the errors of gaps of the validation labels" in printed.out
     assert "unlike the labels" in printed.err and "bounds of errors were not tested so far away" in printed.err
     told = json.loads((out / "summary.json").read_text())["structures"][0]
     assert told["warning"] == "unlike the labels" and told["bound_gap_mae_meV"] > 0 and told["novelty"] > 1
@@ -79,7 +80,7 @@ def test_evaluate_counts_errors_within_their_bounds(calibrated_model, small_stor
 def test_info_tells_the_calibration(calibrated_model, small_model, capsys):
     assert main(["info", str(calibrated_model), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["calibrated_on"] == "1 labels of 1 molecules" and told["usual_bound.homo_mae_meV"] > 0
+    assert told["calibrated_on"] == "1 label of 1 molecule" and told["usual_bound.homo_mae_meV"] > 0
     assert main(["info", str(small_model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["calibrated"] is False
 
@@ -95,6 +96,37 @@ def test_select_writes_the_strangest_first(calibrated_model, pool, tmp_path, cap
     assert main(["select", str(pool), "--model", str(calibrated_model), "-n", "9", "--out", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told["selected"]) == 4 and list(told["unknown"]) == ["pool-5"]
+
+
+def test_select_tells_in_one_line_what_it_cannot_rank(calibrated_model, pool, tmp_path, capsys):
+    methanes = tmp_path / "methanes.xyz"
+    write(methanes, [molecule("CH4")] * 30, format="extxyz")
+    out = tmp_path / "out.XYZ"
+    run = ["select", str(pool), str(methanes), "--model", str(calibrated_model), "-n", "2", "--out", str(out)]
+    assert main(run) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
+    assert notes == [
+        "note: 31 structures (first: pool-5) hold an element that the training labels lack: "
+        "label some of these in any case"
+    ]
+    assert len(read_structures(out)) == 2
+    assert main([*run, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["unknown"]) == 31
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("chosen.cif", "chosen.cif would hold extxyz: let its name end in .xyz or .extxyz"),
+        ("chosen", "chosen would hold extxyz"),
+        (".", "is a folder: give the file of the chosen structures"),
+    ],
+)
+def test_select_refuses_an_output_before_any_work(out, message, tmp_path, capsys):
+    """Before it looks for the pool or the model, neither of which is there."""
+    run = ["select", str(tmp_path / "no.xyz"), "--model", str(tmp_path / "no.safetensors"), "--out"]
+    assert main([*run, str(tmp_path / out)]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,19 @@
 """predict, evaluate and info on real files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from ase.build import molecule
-from ase.io import write
+from ase.io import read, write
 
 import hampred
 from hampred.cli import main
+from hampred.data.store import Store, write_store
+from hampred.errors import HampredError
+from hampred.evaluation.prediction_files import PredictionFiles
+from hampred.interop.electric_field import with_field
 from hampred.interop.pyscf import build_mole, overlap
 
 
@@ -35,6 +40,36 @@ def test_predict_writes_what_the_interface_promises(tmp_path, capsys, small_mode
         assert data["orbital_energies_Eh"][4] * 27.2114 == pytest.approx(summary["structures"][1]["homo_eV"], abs=1e-3)
         assert data["positions_A"].shape == (3, 3) and data["numbers"].tolist() == [8, 1, 1]
         assert data["orbital_coefficients"].shape == (7, 7)
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (HampredError("no room"), 2)])
+def test_an_interrupted_prediction_tells_what_it_has(tmp_path, monkeypatch, small_model, error, code):
+    write(tmp_path / "w.xyz", [molecule("H2O")] * 3, format="extxyz")
+    out = tmp_path / "out"
+    words = ["predict", str(tmp_path / "w.xyz"), "--model", str(small_model), "--out", str(out)]
+    words += ["--format", "extxyz", "--format", "npz"]
+    assert main(words) == 0 and json.loads((out / "summary.json").read_text())["complete"]
+    plain = PredictionFiles.write
+
+    def broken(self, name, state):
+        if name == "w-3":
+            raise error
+        assert not (out / "summary.json").exists() and not (out / "predictions.extxyz").exists()
+        return plain(self, name, state)
+
+    monkeypatch.setattr(PredictionFiles, "write", broken)
+    assert main(words) == code
+    summary = json.loads((out / "summary.json").read_text())
+    assert [told["name"] for told in summary["structures"]] == ["w-1", "w-2"] and not summary["complete"]
+    assert len(read(out / "predictions.extxyz", ":")) == 2
+
+
+@pytest.mark.parametrize("option", ["--spacing=inf", "--spacing=nan", "--spacing=3", "--spin=-1"])
+def test_numbers_that_mean_nothing(tmp_path, small_model, option):
+    write(tmp_path / "w.xyz", molecule("H2O"))
+    words = ["predict", str(tmp_path / "w.xyz"), "--model", str(small_model), "--out", str(tmp_path / "out")]
+    assert main([*words, "--format", "cube", option]) == 2
+    assert not (tmp_path / "out").exists()
 
 
 def test_predict_names_stay_unique_and_single_precision_is_close(tmp_path, capsys, small_model):
@@ -68,8 +103,23 @@ def test_info_of_a_store(capsys, small_store):
     found = json.loads(capsys.readouterr().out)
     assert found["n_samples"] == 3 and found["elements"] == {"H": 6, "O": 3} and found["damaged"] == []
     assert found["failures"] == {"unconverged: no convergence in 50 cycles": 1}
+    assert found["charges"] == found["spins"] == {"0": 3} and found["largest_field_V_A"] == 0
     assert main(["info", str(small_store)]) == 0
-    assert "pbe" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "pbe" in printed and "─" not in printed  # no head without titles
+
+
+def test_info_tells_charges_spins_and_fields(tmp_path, capsys, small_store):
+    with Store(small_store) as store:
+        water, *_ = store
+    split = dict.fromkeys(("hamiltonian", "spin_splitting"), water.hamiltonian)
+    energies = np.stack(2 * [water.orbital_energies])
+    cation = replace(water, charge=1, spin=1, matrices=split, orbital_energies=energies)
+    write_store(tmp_path / "s.h5", [water, cation, replace(water, atoms=with_field(water.atoms, np.array([0, 3, 4])))])
+    assert main(["info", str(tmp_path / "s.h5"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["charges"] == found["spins"] == {"0": 2, "1": 1} and found["largest_field_V_A"] == 5
+    assert found["level.method"] == "RKS/UKS"
 
 
 def test_info_finds_damage(tmp_path, capsys, small_store):

@@ -19,14 +19,14 @@ from hampred.cli.predict import Format
 from hampred.errors import HampredError
 from hampred.evaluation import prediction_formats
 from hampred.evaluation.prediction_files import PredictionFiles
-from hampred.evaluation.prediction_formats import CUBE_ORBITALS, FORMATS, MATRICES
+from hampred.evaluation.prediction_formats import FORMATS, MATRICES, Contents, frame
 from hampred.interop.atomic_density import superposed_atoms
 from hampred.interop.block_file import BlockFile
 from hampred.interop.cube import cube_grid
 from hampred.interop.grid import density_values
 from hampred.units import BOHR, HARTREE
 
-CUBES = [*CUBE_ORBITALS, "density", "difference", "esp"]
+CUBES = ["homo-2", "homo-1", "homo", "lumo", "lumo+1", "lumo+2", "density", "difference", "esp"]
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,12 @@ def test_extxyz_holds_all_structures_of_the_run(written):
         assert np.allclose(atoms.arrays["hampred_charges"], p.properties["mulliken_charges"], atol=1e-8)
         assert atoms.get_potential_energy() == pytest.approx(HARTREE * p.energy, abs=1e-10)
         assert np.allclose(atoms.get_forces(), HARTREE * p.forces, atol=1e-7)
+
+
+def test_extxyz_tells_how_sure_a_prediction_is(written):
+    state = written[1]["w-2"]
+    atoms = frame(Contents("w", state, {"warning": "unusual"}, {"novelty": np.array([1.5, 0.5])}, 0.2))
+    assert atoms.info["hampred_warning"] == "unusual" and atoms.arrays["hampred_novelty"].tolist() == [1.5, 0.5]
 
 
 def test_molden(written):

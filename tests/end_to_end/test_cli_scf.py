@@ -60,10 +60,12 @@ def test_scf_of_a_crystal(tmp_path, capsys, silicon_model):
         (molecule("CH4"), [], "does not know the element C"),
         (molecule("H2O"), ["--charge", "2"], "not trained for charge 2"),
         (molecule("OH"), [], "9 electrons"),
+        (Atoms("OH", [[0, 0, 0], [0, 0, 1]], info={"spin": 1}), [], "1 unpaired electrons, and the model was trained"),
+        (molecule("H2O"), ["--spin", "2"], "2 unpaired electrons, and the model was trained on closed shells"),
         (Atoms("H2", [[0, 0, 0], [0, 0, 0.7]], cell=[4, 4, 4], pbc=True), [], "periodic"),
         (molecule("H2O"), ["--out", "water.xyz/out"], "Cannot write"),
     ],
-    ids=["element", "charge", "open-shell", "crystal", "output"],
+    ids=["element", "charge", "open-shell", "spin-of-the-file", "spin", "crystal", "output"],
 )
 def test_scf_refuses_with_one_line(refused, tmp_path, monkeypatch, small_model, atoms, words, told):
     monkeypatch.chdir(tmp_path)

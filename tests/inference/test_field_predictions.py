@@ -156,6 +156,13 @@ def test_the_calculator_notices_the_field(exact):
     assert pytest.approx(HARTREE / BOHR) == FIELD
 
 
+def test_fields_stronger_than_those_of_the_labels_are_told(exact):
+    strongest = exact.trained_field
+    fields = [factor * strongest * VECTOR / np.linalg.norm(VECTOR) for factor in (1.4, 1.6)]
+    known, beyond = exact.predict([bent(vector=vector) for vector in fields])
+    assert known.notes == [] and f"labels of the model have {strongest:.3g}" in beyond.notes[0]
+
+
 def test_large_molecules_are_in_the_field(exact):
     if "density" in exact.model.net.inputs:
         with pytest.raises(HampredError, match="density"):

@@ -7,6 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.io import read, write
+from ase.io.cube import read_cube
+from iodata import load_one
 
 import hampred
 from data_gen.backends.pyscf_molecule import PySCFMolecule
@@ -17,12 +19,15 @@ from hampred.data.store import Store, write_store
 from hampred.errors import HampredError
 from hampred.evaluation.evaluate import evaluate
 from hampred.evaluation.open_shells import SPIN_METRICS
+from hampred.evaluation.scf_comparison import scf_field
 from hampred.harmonics import random_rotation
 from hampred.interop.electric_field import rotated
 from hampred.prediction import OpenShellPrediction, Prediction
 from hampred.training.run import train
+from hampred.units import BOHR, HARTREE
 
 N_ROTATIONS = 20
+OCCUPIED = ("homo-2", "homo-1", "homo")
 
 
 def bent(name: str = "H2O", spin: int = 0, seed: int = 0) -> Atoms:
@@ -68,6 +73,11 @@ def test_training_tells_the_network_of_spins_where_labels_have_them(exact):
     assert exact.model.net.conditions == ("charge", "spin") and exact.model.net.inputs == tuple(INPUTS)
     assert exact.header["provenance"]["spins"] == [0, 1]
     assert exact.model.net.has_spins
+
+
+def test_info_names_the_methods_of_both(run_of_spins, capsys):
+    assert main(["info", str(run_of_spins), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["level.method"] == "RKS/UKS"
 
 
 def test_rotated_molecules_have_rotated_hamiltonians_of_both_spins(predictor):
@@ -128,11 +138,26 @@ def test_the_calculator_takes_spins(exact):
     energy = atoms.get_potential_energy()
     assert atoms.get_forces().shape == (3, 3) and atoms.calc.results["gap"] != 0
     atoms.info |= {"spin": 3}
-    assert atoms.get_potential_energy() != energy
+    with pytest.warns(UserWarning, match="unpaired electrons: 3"):
+        assert atoms.get_potential_energy() != energy
+
+
+def test_spins_that_no_label_had_are_told(exact):
+    assert exact.predict(bent(spin=1), 1).notes == []
+    assert "unpaired electrons: 2, where the labels of the model have 0, 1" in exact.predict(bent(spin=2)).notes[0]
+    assert "charge: 3" in exact.predict(bent(spin=1), 3).notes[0]
+
+
+def test_a_degenerate_level_that_is_partly_filled_is_told(exact):
+    radical = Atoms("OH", [(0, 0, 0), (0, 0, 0.97)])
+    radical.info["spin"] = 1
+    found = exact.predict(radical)
+    assert np.ptp(found.orbital_energies[1, 3:5]) < 1e-10 and found.level.method == "UKS"
+    assert "2 degenerate β orbitals, 1 of them filled" in found.notes[0]
 
 
 def test_what_does_not_fit_is_refused(exact, run_folder):
-    with pytest.raises(HampredError, match="does not fit"):
+    with pytest.raises(HampredError, match="20 cannot be unpaired"):
         exact.predict(bent(spin=20))
     with pytest.raises(HampredError, match="closed shell"):
         exact.predict(bent(), 1)
@@ -159,10 +184,49 @@ def test_the_command_line(run_of_spins, tmp_path, capfd):
     with np.load(tmp_path / "out" / "a.npz") as arrays:
         assert arrays["orbital_energies_Eh"].shape == (2, 7) and arrays["spin"] == 1
         assert np.trace(arrays["spin_density_matrix"] @ arrays["overlap"]) == pytest.approx(1)
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())["structures"][0]
+    run = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert run["level"]["method"] == "RKS/UKS" and run["complete"]
+    summary = run["structures"][0]
     assert summary["spin"] == 1 and 0.7 < summary["s_squared"] < 0.8
-    assert read(tmp_path / "out" / "predictions.extxyz").info["spin"] == 1
-    capfd.readouterr()
-    assert main([str(word) for word in [*words, "--format", "molden", "--out", tmp_path / "no"]]) == 2
-    assert "open shell" in capfd.readouterr().err
-    assert main(["scf", str(tmp_path / "out" / "predictions.extxyz"), "--model", str(run_of_spins)]) == 2
+    image = read(tmp_path / "out" / "predictions.extxyz")
+    assert image.info["spin"] == 1 and image.info["hampred_s_squared"] == pytest.approx(summary["s_squared"])
+    assert image.arrays["hampred_spins"].sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_files_of_orbitals_of_both_spins(exact, run_of_spins, tmp_path):
+    """Molden, cubes and a page, as of closed shells."""
+    write(tmp_path / "a.extxyz", bent(spin=1))
+    words = ["predict", tmp_path / "a.extxyz", "--model", run_of_spins, "--charge", 1, "--out", tmp_path / "out"]
+    words += ["--format", "molden", "--format", "cube", "--format", "html", "--spacing", 0.3]
+    assert main([str(word) for word in words]) == 0
+    p, mo = exact.predict(bent(spin=1), 1), load_one(tmp_path / "out" / "a.molden").mo
+    assert np.allclose([mo.energiesa, mo.energiesb], p.orbital_energies, atol=1e-8)
+    cubes = {path.name[2:-5]: path for path in (tmp_path / "out").glob("*.cube")}
+    orbitals = {"alpha": (*OCCUPIED, "lumo", "lumo+1"), "beta": (*OCCUPIED, "lumo", "lumo+1", "lumo+2")}  # of seven
+    own = {f"{spin}.{name}" for spin, names in orbitals.items() for name in names}
+    assert set(cubes) == own | {"density", "spin", "difference", "esp"}
+    with cubes["spin"].open() as file:
+        found = read_cube(file)
+    volume = np.prod(np.diag(found["spacing"]) / BOHR)
+    assert found["data"].sum() * volume == pytest.approx(1, abs=0.02)
+    assert f"{HARTREE * p.orbital_energies[1, 3]:.4f} eV" in cubes["beta.homo"].read_text().splitlines()[0]
+    assert "Spin density" in (tmp_path / "out" / "a.html").read_text(encoding="utf-8")
+
+
+def test_warm_start_of_unpaired_electrons(exact, run_of_spins, tmp_path, capfd):
+    """The same energy in no more cycles; `hampred scf` compares two UKS runs, and says so before it begins."""
+    atoms = bent(spin=1)
+    warm = hampred.warm_start(scf_field(exact, atoms, 1), exact)
+    assert warm.kernel() == pytest.approx(scf_field(exact, atoms, 1).kernel(), abs=1e-7)
+    assert type(warm).__name__ == "WarmStartedUKS" and warm.verdict is not None
+    with pytest.raises(HampredError, match="not trained for spin 3"):
+        hampred.warm_start(scf_field(exact, bent(spin=3), 1), exact)
+    write(tmp_path / "a.extxyz", [bent(spin=1), bent(spin=1, seed=5)])
+    words = ["scf", str(tmp_path / "a.extxyz"), "--model", str(run_of_spins), "--json"]
+    assert main([*words, "--charge", "1"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["level"]["method"] == "UKS" and [row["spin"] for row in found["structures"]] == [1, 1]
+    assert all(row["agrees"] and row["default"]["converged"] for row in found["structures"])
+    for charge, spin, told in (("1", "3", "spin 3, but for [0, 1]"), ("0", "1", "1 cannot be unpaired")):
+        assert main([*words, "--charge", charge, "--spin", spin]) == 2
+        assert told in (line := capfd.readouterr().err) and line.count("\n") == 1

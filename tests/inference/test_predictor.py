@@ -5,6 +5,7 @@ import pytest
 from ase.build import molecule
 
 import hampred
+from hampred.confidence import Confidence
 from hampred.errors import HampredError
 from hampred.harmonics import random_rotation
 from hampred.interop.pyscf import build_mole, overlap
@@ -72,9 +73,24 @@ def test_charge_fills_fewer_orbitals(predictor):
     assert predictor.predict(water(), charge=2).n_occupied == 4
 
 
+def test_charges_that_no_label_had_are_told(predictor, monkeypatch):
+    sure = Confidence(np.ones(3), 0, {"gap_mae_meV": 1.0})
+    monkeypatch.setattr(predictor, "_confidence", lambda *_: sure)
+    known, ion = predictor.predict([water(), water()]), predictor.predict(water(), charge=2)
+    assert [p.notes for p in known] == [[], []] and known[0].confidence.level == 0
+    assert ion.confidence.warning == "unlike the labels" and len(ion.notes) == 2
+    assert "charge: 2, where the labels of the model have 0" in ion.notes[0] and ion.notes[0] in ion.page().notes
+    assert ion.refined(1).notes == []
+
+
 @pytest.mark.parametrize(
     ("name", "charge", "told"),
-    [("CH4", 0, "does not know the element C"), ("H2O", 1, "closed shell"), ("H2O", 10, "closed shell")],
+    [
+        ("CH4", 0, "does not know the element C"),
+        ("H2O", 1, "closed shell"),
+        ("H2O", 10, "no electrons left"),
+        ("H2O", -6, "higher charge"),
+    ],
 )
 def test_what_cannot_be_predicted_is_refused(predictor, name, charge, told):
     with pytest.raises(HampredError, match=told):

@@ -66,3 +66,9 @@ def test_potential_is_finite_on_a_nucleus(water):
 def test_box_without_end_is_refused():
     with pytest.raises(HampredError, match="spacing above"):
         Grid.around(molecule("H2O"), spacing=0.001)
+
+
+@pytest.mark.parametrize("spacing", [np.inf, np.nan, 0.0, -0.2])
+def test_spacings_that_are_no_lengths_are_refused(spacing):
+    with pytest.raises(HampredError, match="give a spacing such as"):
+        Grid.around(molecule("H2O"), spacing=spacing)

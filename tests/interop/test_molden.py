@@ -35,6 +35,46 @@ def written(request, tmp_path_factory):
     return path, mole, energies, coefficients, occupations
 
 
+@pytest.fixture(scope="module")
+def radical(tmp_path_factory):
+    """A file with the orbitals of both spins of a triplet with a core potential, and what was written."""
+    mole = build_mole(Atoms("NI", [[0.1, 0.2, 0.0], [0.9, -0.5, 1.2]]), "def2-svp", spin=2)
+    h, s = kinetic(mole) + nuclear_attraction(mole), overlap(mole)
+    energies, coefficients = (
+        np.stack(each) for each in zip(eigen.solve(h, s), eigen.solve(h + 0.1 * kinetic(mole), s))
+    )
+    occupations = np.where(np.arange(energies.shape[1]) < np.array(mole.nelec)[:, None], 1.0, 0.0)
+    path = tmp_path_factory.mktemp("molden") / "radical.molden"
+    write_molden(path, mole, energies, coefficients, occupations)
+    return path, mole, energies, coefficients, occupations
+
+
+def test_pyscf_reads_both_spins(radical):
+    path, mole, energies, coefficients, occupations = radical
+    text = path.read_text()
+    assert text.count("[MO]") == 1 and text.count("Spin= Alpha") == text.count("Spin= Beta") == energies.shape[1]
+    found, found_energies, c, found_occupations, _, _ = molden.load(path)
+    s = found.intor("int1e_ovlp")
+    for k in range(2):
+        assert np.abs(c[k].T @ s @ c[k] - np.eye(mole.nao)).max() < 1e-8
+        assert np.abs(c[k] - coefficients[k]).max() < 1e-12
+    assert np.allclose(found_energies, energies, rtol=1e-9, atol=1e-9)
+    assert np.array_equal(found_occupations, occupations) and found.spin == mole.spin
+
+
+def test_iodata_reads_both_spins(radical):
+    path, mole, energies, _, occupations = radical
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = load_one(path)
+    s = compute_overlap(found.obasis, found.atcoords)
+    assert found.mo.kind == "unrestricted" and found.spinpol == mole.spin
+    for c in (found.mo.coeffsa, found.mo.coeffsb):
+        assert np.abs(c.T @ s @ c - np.eye(mole.nao)).max() < 1e-8
+    assert np.allclose([found.mo.energiesa, found.mo.energiesb], energies, rtol=1e-9, atol=1e-9)
+    assert np.array_equal([found.mo.occsa, found.mo.occsb], occupations)
+
+
 def test_pyscf_reads_the_same_orbitals(written):
     path, mole, energies, coefficients, occupations = written
     found, found_energies, c, found_occupations, _, _ = molden.load(path)

@@ -7,7 +7,7 @@ from ase.build import bulk, molecule
 from ase.io import write
 
 from hampred.errors import HampredError
-from hampred.interop.structures import read_structures
+from hampred.interop.structures import read_charge, read_named, read_structures
 
 WATER = "3\nwater\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
 
@@ -69,3 +69,17 @@ def test_overlap_across_the_cell_boundary_is_seen(tmp_path):
     write(tmp_path / "h.extxyz", crystal)
     with pytest.raises(HampredError, match="apart"):
         read_structures(tmp_path / "h.extxyz")
+
+
+def test_names_differ_in_more_than_their_case(tmp_path):
+    """Where the filesystem ignores case, A.npz and a.npz are one file."""
+    for name in ("A", "summary"):
+        (tmp_path / name).mkdir()
+    paths = [tmp_path / place / name for place, name in (("A", "w.xyz"), ("summary", "W.xyz"), ("A", "Summary.xyz"))]
+    for path in paths:
+        path.write_text(WATER)
+    assert [*read_named(paths, taken=("summary",))] == ["w", "W.2", "Summary.2"]
+
+
+def test_a_charge_of_none_is_no_charge():
+    assert read_charge(Atoms("H", info={"charge": None})) == 0

@@ -13,7 +13,7 @@ from hampred.data.sample import LevelOfTheory
 from hampred.errors import HampredError
 from hampred.inference import Predictor
 from hampred.interop.crystal_level import CrystalLevel
-from hampred.interop.initial_guess import KEY, STEEPEST, WarmStarted, atomic_share, orbital_gradient
+from hampred.interop.initial_guess import KEY, STEEPEST, WarmStarted, atomic_share, orbital_gradient, warm_started
 from hampred.interop.mean_field import atoms_of, same_functional
 from hampred.interop.periodic_fock import PeriodicFock
 from hampred.interop.pyscf import build_mole
@@ -190,6 +190,44 @@ def test_share_and_gradient(default, rng):
     assert orbital_gradient(q @ fock @ q.T, q @ guess @ q.T) == pytest.approx(orbital_gradient(fock, guess))
 
 
+def uks(name="H2CO", spin=2):
+    atoms = molecule(name)
+    atoms.rattle(0.05, seed=8)
+    field = dft.UKS(build_mole(atoms, "sto-3g", spin=spin), xc="pbe")
+    field.grids.level = 0
+    return field
+
+
+@pytest.fixture(scope="module", params=[("HCO", 1), ("H2CO", 2)])
+def converged(request):
+    field = uks(*request.param)
+    field.kernel()
+    return request.param, field
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-3, 0.1, 1.0, 10.0])
+def test_unpaired_electrons(converged, noise, monkeypatch):
+    """The same guard: few cycles from a good prediction, and no more than by default from a bad one."""
+    which, default = converged
+    error = np.random.default_rng(0).normal(size=(2, default.mol.nao, default.mol.nao))
+    predicted = default.get_fock() + noise * (error + error.swapaxes(1, 2))
+    warm = warm_started(uks(*which), lambda mole, kpoints: predicted)
+    built, build = [], dft.numint.NumInt.nr_uks
+    monkeypatch.setattr(dft.numint.NumInt, "nr_uks", lambda *a, **k: built.append(1) or build(*a, **k))
+    warm.kernel()
+    assert warm.converged and warm.e_tot == pytest.approx(default.e_tot, abs=1e-7)
+    assert warm.verdict.taken == (noise < 0.01) and warm.cycles <= default.cycles - 2 * warm.verdict.taken
+    lost = not warm.verdict.taken and warm.verdict.gradient is not None  # the potential that the guard looked at
+    assert len(built) == warm.cycles + 2 + lost
+
+
+def test_a_closed_shell_has_the_gradient_of_two_spins(rng):
+    """2 D_α = 2 D_β = D."""
+    fock, density = rng.normal(size=(2, 5, 5)) + 5 * np.eye(5)
+    both = np.stack([fock, fock]), np.stack([density, density])
+    assert orbital_gradient(fock, density) == pytest.approx(orbital_gradient(*both))
+
+
 def test_what_a_model_was_not_trained_for_is_refused(peroxide, knowing):
     with pytest.raises(HampredError, match="functional b3lyp, but for pbe"):
         hampred.warm_start(rks(peroxide, functional="b3lyp"), knowing)
@@ -204,8 +242,9 @@ def test_what_no_force_makes_possible(peroxide, knowing, force):
     refused = [
         (rks(peroxide, basis="def2-svp"), "Different orbitals"),
         (rks(molecule("CH4")), "element C"),
-        (dft.UKS(build_mole(peroxide, "sto-3g")), "closed shells"),
-        (dft.RKS(build_mole(molecule("O2"), "sto-3g", spin=2)), "closed shells"),
+        (dft.UKS(build_mole(peroxide, "sto-3g")), "UKS is no mean field that models predict"),
+        (dft.RKS(build_mole(molecule("O2"), "sto-3g", spin=2)), "ROKS is no mean field that models predict"),
+        (dft.UKS(build_mole(peroxide, "sto-3g", spin=2)), "trained on closed shells"),
         (dft.RKS(gto.M(atom="O 0 0 0; H 0 0 1; H 0 1 0", basis="sto-3g", cart=True, verbose=0)), "closed|artesian"),
         (dft.RKS(gto.M(atom="O 0 0 0; H 0 0 1; H 0 1 0; ghost-H 1 0 0", basis="sto-3g", verbose=0)), "ghost"),
     ]
@@ -225,11 +264,14 @@ def test_names_of_one_functional():
 def test_structures_are_read_back(peroxide):
     found = atoms_of(build_mole(peroxide, "sto-3g"))
     assert np.array_equal(found.numbers, peroxide.numbers) and np.allclose(found.positions, peroxide.positions)
-    assert not found.pbc.any()
+    assert not found.pbc.any() and "spin" not in found.info
+    assert atoms_of(uks().mol).info == {"spin": 2}
 
 
 class Crystals:
     """A model of one crystal: PySCF's own H(R)."""
+
+    trained_charges = trained_spins = (0,)
 
     def __init__(self, atoms: Atoms, shift: float = 0.0, smearing: float = 0.0):
         crystal = CrystalLevel(ke_cutoff=15.0, kpoint_length=6.0, folding_length=9.0, smearing=smearing)

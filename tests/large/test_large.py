@@ -106,6 +106,11 @@ def test_too_large_for_dense_matrices_is_refused_unless_the_model_is_local(monke
         require_affordable(predictor("minao"), waters(2), "two waters")
 
 
+def test_charges_that_no_label_had_are_told():
+    assert predict_large(predictor(), waters(1)).notes == []
+    assert "charge: 2" in predict_large(predictor(), waters(1), 2).notes[0]
+
+
 def test_a_density_is_refused():
     with pytest.raises(HampredError, match="density"):
         predict_large(predictor(inputs=["overlap", "baseline", "density"]), waters(2))

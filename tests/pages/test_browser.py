@@ -91,7 +91,7 @@ def test_surface_follows_its_value(opened):
 
     assert set_level(10) > 1.5 * set_level(80) > 0
     opened.click("#dipole")
-    opened.evaluate("document.querySelector('#labels').value = 'mulliken'")
+    opened.evaluate("document.querySelector('#labels').value = 'mulliken_charges'")
     opened.evaluate("document.querySelector('#labels').dispatchEvent(new Event('change'))")
     opened.pixels("#viewer")
     assert opened.errors == []
@@ -134,6 +134,29 @@ def test_foreign_scripts_do_not_run(browser, page, tmp_path):
     assert browser.evaluate("document.querySelector('#viewer').dataset.surfaces") == "2"
     assert browser.evaluate("fetch('https://example.org').then(() => 'sent', () => 'refused')") == "refused"
     assert browser.evaluate("(() => { try { return window.eval('1'); } catch { return 'refused'; } })()") == "refused"
+
+
+def test_both_spins_are_chosen(browser, methyl, tmp_path):
+    """A level of β by its line, and the spin density by its button: of carbon, with a little of the other sign."""
+    methyl.page("methyl").write(tmp_path / "methyl.html")
+    browser.errors.clear()  # of scripts that were refused
+    browser.open(tmp_path / "methyl.html")
+    shown = "document.querySelector('#shown').textContent"
+    names = browser.evaluate("[...document.querySelectorAll('#controls button')].map((b) => b.textContent)")
+    assert browser.evaluate(shown).startswith("α HOMO:") and len(names) == len(set(names))
+    browser.click(f"#levels [data-field='{names.index('β LUMO')}'] .reach")
+    assert browser.evaluate(shown).startswith("β LUMO:")
+    assert share(browser.pixels("#viewer"), BLUE) > 0.002 and share(browser.pixels("#viewer"), ORANGE) > 0.002
+    browser.click(f"#controls [data-field='{names.index('Spin density')}']")
+    assert browser.evaluate("document.querySelector('#viewer').dataset.surfaces") == "2"
+    assert share(browser.pixels("#viewer"), BLUE) > 1.5 * share(browser.pixels("#viewer"), ORANGE)
+    browser.evaluate("document.querySelector('#labels').value = 'mulliken_spins'")
+    browser.evaluate("document.querySelector('#labels').dispatchEvent(new Event('change'))")
+    for width in (360, 1200):
+        browser.resize(width, 700, phone=width < 500)
+        browser.pixels("#viewer")  # the drawing has its new size by now
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.errors == []
 
 
 def test_notebook_draws(browser, water, tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -12,12 +13,13 @@ from ase.build import molecule
 from fock import solved
 from scipy.spatial.transform import Rotation
 
+from hampred.electronic.channel import channels
 from hampred.errors import HampredError
 from hampred.evaluation.prediction_formats import CRYSTAL, FORMATS, Contents, require_formats
 from hampred.interop.grid import Grid, density_values, orbital_values
 from hampred.pages.level_diagram import level_diagram
-from hampred.pages.scene import frontier, scene
-from hampred.units import DEBYE
+from hampred.pages.scene import scene
+from hampred.units import DEBYE, HARTREE
 
 
 def numbers(field, shape):
@@ -28,12 +30,30 @@ def numbers(field, shape):
 def test_surfaces_are_those_of_the_state(water):
     data = scene(water)
     grid = Grid(np.array(data["grid"]["origin"]), data["grid"]["spacing"] * np.eye(3), tuple(data["grid"]["shape"]))
-    named = frontier(water)
+    named = channels(water)[0].around_gap()
     assert [f["name"] for f in data["fields"]] == ["HOMO−2", "HOMO−1", "HOMO", "LUMO", "LUMO+1", "Density"]
     orbitals = orbital_values(water.mole, grid, water.orbital_coefficients[:, list(named.values())])
     for field, values in zip(data["fields"], [*orbitals, density_values(water.mole, grid, water.density_matrix)]):
         assert np.abs(numbers(field, grid.shape) - np.clip(values, -1, 1)).max() < 3.1e-5
     assert data["fields"][data["first"]]["name"] == "HOMO"
+
+
+def test_both_spins_are_drawn(methyl):
+    data, drawing = scene(methyl), level_diagram(methyl)
+    grid = Grid(np.array(data["grid"]["origin"]), data["grid"]["spacing"] * np.eye(3), tuple(data["grid"]["shape"]))
+    fields = {field["name"]: numbers(field, grid.shape) for field in data["fields"]}
+    alpha, beta = (orbital_values(methyl.mole, grid, c) for c in methyl.orbital_coefficients)
+    for name, values in {"α HOMO": alpha[4], "α LUMO": alpha[5], "β HOMO": beta[3], "β LUMO": beta[4]}.items():
+        assert np.abs(fields[name] - np.clip(values, -1, 1)).max() < 3.1e-5, name
+    assert fields["Spin density"].sum() * grid.volume == pytest.approx(1, abs=0.02)
+    assert np.abs(fields["Spin density"] - density_values(methyl.mole, grid, methyl.spin_density_matrix)).max() < 3.1e-5
+    assert data["fields"][data["first"]]["name"] == "α HOMO" and [*fields][-2:] == ["Density", "Spin density"]
+    carbon, *hydrogens = map(float, (text.replace("−", "-") for text in data["labels"]["mulliken_spins"]))
+    assert carbon > 1 > 0 > max(hydrogens)
+    named = {name: number for number, name in enumerate(fields)}
+    for name, (spin, k) in {"α HOMO": (0, 4), "β HOMO": (1, 3), "β LUMO": (1, 4)}.items():
+        energy = f"{HARTREE * methyl.orbital_energies[spin, k]:.3f}".replace("-", "−")
+        assert f'data-field="{named[name]}"><title>{name[0]} orbital {k + 1}: {energy} eV' in drawing
 
 
 def test_dipole_goes_from_minus_to_plus(water):
@@ -53,12 +73,21 @@ def test_orientation_lays_the_longest_axis_across():
 
 
 @pytest.mark.parametrize(
-    ("atoms", "charge", "n_levels"),
-    [(Atoms("He"), 0, 1), (molecule("H2"), 0, 2), (molecule("NH3"), 0, None), (Atoms("Li"), 1, None)],
-    ids=["no-lumo", "one-each", "degenerate", "ion"],
+    ("atoms", "charge", "spin", "n_levels"),
+    [
+        (Atoms("He"), 0, 0, 1),
+        (molecule("H2"), 0, 0, 2),
+        (molecule("NH3"), 0, 0, None),
+        (Atoms("Li"), 1, 0, None),
+        (Atoms("H"), 0, 1, 2),
+        (molecule("H2"), 0, 2, None),
+        (molecule("O2"), 0, 2, None),
+        (molecule("H2O"), 1, 1, None),
+    ],
+    ids=["no-lumo", "one-each", "degenerate", "ion", "no-beta", "no-beta-lumo", "triplet", "cation"],
 )
-def test_every_molecule_has_a_page(atoms, charge, n_levels):
-    state = solved(atoms, charge)
+def test_every_molecule_has_a_page(atoms, charge, spin, n_levels):
+    state = solved(atoms, charge, spin)
     text = state.page().html()
     assert "nan" not in level_diagram(state) and "NaN" not in text.split("<script>")[0]
     if n_levels:
@@ -81,6 +110,20 @@ def test_page_asks_for_nothing(text):
 def test_page_tells_where_it_comes_from(text):
     for part in ("RHF hf/sto-3g", "Model", "PySCF", "a note", "−74.960000 Eₕ", "HOMO−2", "Löwdin", "|H − H0|"):
         assert part.lower() in text.lower(), part
+
+
+def test_page_of_a_radical_tells_its_spins(methyl):
+    text = methyl.page("methyl").html()
+    for part in ("UHF hf/sto-3g", "Unpaired electrons", "⟨S²⟩", "Mulliken spin", "β LUMO+1", "Spin density", "|H_α"):
+        assert part in text, part
+    assert unescape(re.findall(r'srcdoc="([^"]*)"', methyl._repr_html_())[0]) == methyl.page().html()
+
+
+def test_page_of_a_doubtful_state_says_so(methyl, water):
+    told = "HOMO and LUMO are not apart"
+    assert not any(told in state.page().html() for state in (methyl, water))
+    excited = replace(methyl, n_occupied=(8, 1))
+    assert excited.gap < 0 and told in excited.page().html()
 
 
 def test_notebook_shows_the_page_apart(water):
