@@ -1,11 +1,11 @@
-"""Does a choice by novelty need fewer labels than a random one?
+"""Does the choice of `hampred select` need fewer labels than a random one?
 
-Leaves out whole molecules of a store of labels as a test, and lets two strategies choose from the rest: at random, and
-by `hampred select`, each round with the model that the last one trained. Both begin with the same random labels, and
-every training has the same number of steps, so that only the labels differ. Printed are the errors on the test
-molecules and how many labels the choice by novelty needs for the error that the random one reaches.
+Leaves out some labels of a store, drawn like the pool that the rest makes, as a test, and lets two strategies choose
+from the pool: at random, and by `hampred select`, each round with the model that the last one trained. Both begin with
+the same random labels, and every training has the same number of steps, so that only the labels differ. Printed are the
+errors on the test labels and how many labels the choice needs for the error that the random one reaches.
 
-    python benchmarks/selection.py STORE [--counts 50 100 …] [--seeds 0 1] [--steps N] [--out selection]
+    python benchmarks/selection.py STORE [--counts 50 100 …] [--seeds 0 1] [--steps N] [--by molecule] [--out selection]
 
 Trainings that are done are kept in the folder: the same command goes on.
 """
@@ -24,7 +24,7 @@ from runs import add_training_arguments, read_training, train_timed, with_steps
 
 from hampred.cli.output import write_json
 from hampred.cli.progress import ProgressLine
-from hampred.confidence import most_novel
+from hampred.confidence import most_representative
 from hampred.data.split import split_samples
 from hampred.data.store import Store, write_store
 from hampred.errors import HampredError
@@ -32,7 +32,7 @@ from hampred.evaluation.evaluate import evaluate
 from hampred.inference import Predictor
 from hampred.model_file import load_model
 
-STRATEGIES = ("random", "novelty")
+STRATEGIES = ("random", "select")
 VALIDATION = 0.1
 """Share of the chosen labels that picks the weights of a training."""
 METRICS = {"H_mae_uEh": "H MAE / µE_h", "occupied_mae_meV": "occupied ε / meV", "gap_mae_meV": "gap / meV"}
@@ -44,12 +44,13 @@ def main():
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 100, 150, 200, 300], help="labels of each round")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of the first labels and the random ones")
     parser.add_argument("--steps", type=int, default=2000, help="training steps of each (2000)")
-    parser.add_argument("--test", type=float, default=0.15, help="share of the molecules that test (0.15)")
+    parser.add_argument("--test", type=float, default=0.15, help="share of the labels or molecules that test (0.15)")
+    parser.add_argument("--by", choices=("geometry", "molecule"), default="geometry", help="what the test leaves out")
     add_training_arguments(parser, "train/molecules")
     arguments = parser.parse_args()
     counts = sorted(arguments.counts)
     with Store(arguments.store) as store:
-        parts = split_samples(store.molecules, 1 - arguments.test - 0.01, 0.01, None, "molecule", 0)
+        parts = split_samples(store.molecules, 1 - arguments.test - 0.01, 0.01, None, arguments.by, 0)
         pool, test = np.array(parts["train"]), [store.keys[k] for k in parts["test"]]
         if counts[-1] > len(pool):
             raise HampredError(f"{counts[-1]} labels asked of a pool of {len(pool)}: give smaller --counts.")
@@ -58,8 +59,10 @@ def main():
     needed = {metric: labels_needed(means, metric) for metric in METRICS}
     head = ["choice", "labels", "molecules", *METRICS.values()]
     keys = ["strategy", "n_labels", "n_molecules", *METRICS]
-    print_table(f"{len(test)} labels of unseen molecules", head, [[m[k] for k in keys] for m in means], len(counts))
-    titles = ["random labels", *(f"as many by novelty, {name}" for name in METRICS.values())]
+    print_table(
+        f"{len(test)} test labels, left out by {arguments.by}", head, [[m[k] for k in keys] for m in means], len(counts)
+    )
+    titles = ["random labels", *(f"as many by select, {name}" for name in METRICS.values())]
     print_table("the same error", titles, [[n, *(needed[m][n] for m in METRICS)] for n in counts[1:]])
     plot(means, arguments.out / "selection.png")
     figures = {"n_pool": len(pool), "n_test": len(test), "rows": rows, "means": means}
@@ -80,28 +83,29 @@ def learn(arguments, store: Store, pool: np.ndarray, test: list[str], counts: li
             if not shared and strategy == "random":
                 chosen = order[:n].tolist()
             elif not shared:
-                chosen = chosen + by_novelty(store, pool, chosen, n - len(chosen), last, out)
+                chosen = chosen + by_select(store, pool, chosen, n - len(chosen), last, out)
             rows.append({"strategy": strategy, "seed": seed, **measure(arguments, store, chosen, test, out)})
             last = out / "run"
             say(f"{strategy} {n}, seed {seed}: H {rows[-1]['H_mae_uEh']:.0f} µE_h")
     return rows
 
 
-def by_novelty(store: Store, pool: np.ndarray, chosen: list[int], count: int, model: Path, out: Path) -> list[int]:
-    """Labels that the last model finds most worth having; kept in a file."""
+def by_select(store: Store, pool: np.ndarray, chosen: list[int], count: int, model: Path, out: Path) -> list[int]:
+    """Labels that stand for most of what the last model does not know; kept in a file."""
     kept = out / "chosen.json"
     if not kept.is_file():
         predictor = Predictor(load_model(model))
-        assert predictor.model.familiarity is not None
+        familiarity = predictor.model.familiarity
+        assert familiarity is not None
         places, rows = [], []
         with ProgressLine() as line:
             for k in pool:
                 atoms, charge = store[k].atoms, store[k].charge
-                if k not in chosen and set(atoms.numbers) <= set(predictor.model.familiarity.elements):
+                if k not in chosen and set(atoms.numbers) <= set(familiarity.elements):
                     places.append(int(k))
                     rows.append((atoms.numbers, predictor.invariants(atoms, charge)))
                     line.show("looking at the pool", len(places), len(pool))
-        write_json(kept, [places[k] for k in most_novel(predictor.model.familiarity, rows, count)[0]])
+        write_json(kept, [places[k] for k in most_representative(familiarity, rows, count)])
     return json.loads(kept.read_text())
 
 
@@ -132,12 +136,12 @@ def averaged(rows: list[dict], strategy: str, n: int) -> dict:
 
 
 def labels_needed(means: list[dict], metric: str) -> dict[int, float | None]:
-    """Labels by novelty for the error of random ones, interpolated between the rounds; None where no round reaches it.
+    """Labels by select for the error of random ones, interpolated between the rounds; None where no round reaches it.
 
     The errors are made to fall monotonically first: more labels are never taken to be worse.
     """
     curve = {s: [(m["n_labels"], m[metric]) for m in means if m["strategy"] == s] for s in STRATEGIES}
-    n, errors = np.array(curve["novelty"]).T
+    n, errors = np.array(curve["select"]).T
     falling = np.minimum.accumulate(errors)
     needed: dict[int, float | None] = {}
     for n_random, error in curve["random"][1:]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-KINDS = {"HampredError": "exit 2", "FailedError": "exit 1", "BadLabelError": "of a label"}
+KINDS = {"HampredError": "exit 2", "UnknownNameError": "exit 2", "FailedError": "exit 1", "BadLabelError": "of a label"}
 """Exceptions whose text reaches the user, and what comes of them."""
 
 WORDS = {"chemical_symbols": "element", "strerror": "reason", "__name__": "error", "energies": "energy"}

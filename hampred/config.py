@@ -311,7 +311,8 @@ def load_config(model: type[ConfigT], source: Path | str | Mapping[str, Any], ov
     Raises:
         HampredError: No such file, not YAML, or keys and values that the schema does not allow: all of them, in a line.
     """
-    name, data = ("configuration", _copy(source)) if isinstance(source, Mapping) else _read(Path(source))
+    verb = {GenerateConfig: "generate", TrainConfig: "train"}.get(model, "")
+    name, data = ("configuration", _copy(source)) if isinstance(source, Mapping) else _read(Path(source), verb)
     for override in overrides:
         _override(data, override)
     try:
@@ -334,10 +335,11 @@ def read_run(out: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     return load_config(TrainConfig, out / "config.yaml")
 
 
-def preset_names() -> list[str]:
-    """Names of the presets that come with hampred, such as ``generate/water``."""
+def preset_names(verb: str = "") -> list[str]:
+    """Names of the presets that come with hampred, such as ``generate/water``; those of one verb, or all."""
     folder = next((f for f in PRESETS if f.is_dir()), None)
-    return [] if folder is None else sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+    found = [] if folder is None else (folder / verb).rglob("*.yaml")
+    return sorted(str(p.relative_to(folder).with_suffix("")) for p in found)
 
 
 def _copy(value: Any) -> Any:
@@ -346,8 +348,8 @@ def _copy(value: Any) -> Any:
     return [_copy(v) for v in value] if isinstance(value, list) else value
 
 
-def _read(path: Path) -> tuple[str, dict[str, Any]]:
-    found = path if path.is_file() else _preset(path)
+def _read(path: Path, verb: str) -> tuple[str, dict[str, Any]]:
+    found = path if path.is_file() else _preset(path, verb)
     try:
         data = yaml.safe_load(found.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -355,12 +357,12 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
     except (yaml.YAMLError, RecursionError) as error:
         raise HampredError(f"{found} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(data, dict):
-        raise HampredError(f"{found} holds no `key: value` pairs: see the presets {', '.join(preset_names())}.")
+        raise HampredError(f"{found} holds no `key: value` pairs: see the presets {', '.join(preset_names(verb))}.")
     return str(path), data
 
 
-def _preset(path: Path) -> Path:
-    names = preset_names()
+def _preset(path: Path, verb: str) -> Path:
+    names = preset_names(verb)
     name = str(path.with_suffix("")) if path.suffix == ".yaml" else str(path)
     if name not in names:
         close = get_close_matches(name, names, n=1)

@@ -8,5 +8,11 @@ class HampredError(Exception):
     """
 
 
+class UnknownNameError(HampredError, KeyError, AttributeError):
+    """A name that is not there; ``in``, ``get`` and ``hasattr`` take it as Python's own errors."""
+
+    __str__ = Exception.__str__  # that of KeyError puts quotes around the message
+
+
 class FailedError(Exception):
     """The input was good but the work did not succeed; the command line exits with code 1."""

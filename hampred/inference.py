@@ -68,6 +68,12 @@ class Predictor:
         here = OrbitalBasis.from_name(self.level.basis, list(self.basis.elements))
         self.basis.require_compatible(here, "the model", "PySCF here")
 
+    def __repr__(self) -> str:
+        what = "crystals" if self.level.crystal is not None else "molecules"
+        elements = ", ".join(chemical_symbols[z] for z in self.basis.elements)
+        level = f"{self.level.functional}/{self.level.basis}"
+        return f"Predictor({self.made_by['Model']}, {what} of {elements}, {level}, device={self.device})"
+
     @property
     def basis(self) -> OrbitalBasis:
         """Orbitals of the elements that the model knows."""
@@ -101,7 +107,7 @@ class Predictor:
         Raises:
             HampredError: What `check` refuses.
         """
-        if isinstance(atoms, Atoms):
+        if isinstance(atoms, (Atoms, str)) or not isinstance(atoms, Iterable):  # `check` refuses all but Atoms
             return next(self.predict_stream([atoms], charge))
         return list(self.predict_stream(atoms, charge))
 
@@ -114,12 +120,17 @@ class Predictor:
             name: How messages call the structure.
 
         Raises:
-            HampredError: No sensible structure (see `check_structure`), a crystal where the model knows molecules or
-                the other way round, an unknown element, an electric field where the model was trained without or of a
-                crystal, or electrons that do not fill closed shells or, of models that know open shells, the spin.
+            HampredError: No Atoms, no sensible structure (see `check_structure`), a crystal where the model knows
+                molecules or the other way round, an unknown element, an electric field where the model was trained
+                without or of a crystal, or electrons that do not fill closed shells or, of models that know open
+                shells, the spin.
 
         Charge, spin and strength of the field may differ from those of the labels: `beyond` tells.
         """
+        if not isinstance(atoms, Atoms):
+            raise HampredError(
+                f"A {type(atoms).__name__} is no structure: give ase.Atoms, of a file hampred.read_structures(path)."
+            )
         check_structure(atoms, name)
         if electric_field(atoms, name).any() and not self.trained_field:
             raise HampredError(

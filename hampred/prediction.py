@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from ase import Atoms
@@ -15,7 +15,7 @@ from hampred.electronic.crystal import CrystalState
 from hampred.electronic.open_shell import OpenShellState
 from hampred.electronic.orbitals import SMALLEST_GAP
 from hampred.electronic.state import ElectronicState
-from hampred.errors import HampredError
+from hampred.errors import HampredError, UnknownNameError
 from hampred.interop.electric_field import electric_field, in_electric_field
 from hampred.interop.energy import EnergyFunctional, harris_energy
 from hampred.interop.pyscf import build_mole, mean_field
@@ -135,7 +135,8 @@ class AtLevel:
         about = {**of_level(self.level), **self.made_by}
         if (vector := electric_field(self.atoms)).any():
             about["Electric field"] = ", ".join(f"{x:g}" for x in vector) + " V/Å"
-        return MoleculePage(state, name, about, self.baseline_hamiltonian, energy, [*notes, *self.notes])
+        told = [*notes, *self.notes]
+        return MoleculePage(state, name, about, self.baseline_hamiltonian, energy, told, self.confidence)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -208,6 +209,17 @@ class CrystalPrediction(CrystalState):
     def notes(self) -> list[str]:
         """What the user should know."""
         return [] if self.confidence is None else self.confidence.notes(self.atoms)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Says of what molecules alone have that a crystal has not.
+
+        Raises:
+            UnknownNameError: Always, since Python asks here only for what is not there.
+        """
+        if not name.startswith("_") and hasattr(Prediction, name):
+            has = "bands(), mesh(size), solve(k), hamiltonian and overlap"
+            raise UnknownNameError(f"A crystal has no {name}, which is of molecules: it has {has}.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self) -> str:
         name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals

@@ -83,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
     except (Exception, KeyboardInterrupt) as error:
         message, code = _explain(error)
-        typer.echo(f"error: {' '.join(message.split())}", err=True)
+        if message:
+            typer.echo(f"error: {' '.join(message.split())}", err=True)
         return code
 
 
@@ -125,8 +126,10 @@ def _explain(error: BaseException) -> tuple[str, int]:
 
 
 def _explain_usage(error: BaseException) -> tuple[str, int]:
-    """One line for a misspelt command."""
-    message = error.format_message()
+    """One line for a misspelt command; none where its help was asked for, and printed."""
+    message = error.format_message().replace("Value error, ", "")  # which pydantic writes
+    if not message or message.endswith("?"):  # … Did you mean 'predict'?
+        return message, int(error.exit_code)
     context = getattr(error, "ctx", None)
     help_of = context.command_path if context is not None else "hampred"
     return f"{message.rstrip('.')}: see `{help_of} --help`.", int(error.exit_code)

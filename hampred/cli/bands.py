@@ -220,12 +220,15 @@ def _print(found: "BandStructure", about: dict[str, Any], out: Path) -> None:
     """Prints gap, masses, and the comparison with PySCF where there is one."""
     from hampred.cli.output import print_table
     from hampred.evaluation.band_numbers import MASS_HEAD, edge_rows, mass_rows, reference_rows
+    from hampred.pages.html import GAP_BOUND
 
     print_table("", (about["formula"], about["structure"]), edge_rows(found))
     if found.masses:
         print_table("", MASS_HEAD, mass_rows(found))
     if "reference" in about:
         print_table("", ("against PySCF, bands aligned", ""), reference_rows(about["reference"]))
+    if found.gap is not None and found.confidence is not None:
+        typer.echo(GAP_BOUND)
     for text in found.notes:
         typer.echo(f"note: {text}", err=True)
     typer.echo(f"{', '.join(about['files'])} in {out}")

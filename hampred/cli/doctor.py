@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,7 +72,7 @@ def examine() -> dict[str, Any]:
             "package": package,
             "for": purpose,
             "version": _version(package),
-            "install": f"pip install 'hampred[{name}]'",
+            "install": _install(name),
         }
         for name, (package, purpose) in EXTRAS.items()
     }
@@ -83,6 +84,15 @@ def examine() -> dict[str, Any]:
                 f"{name} {got} was a malicious upload: pip install '{name}>=2.6.4' and change your passwords"
             )
     return {"machine": _machine(), "packages": packages, "extras": extras, "problems": problems}
+
+
+def _install(extra: str) -> str:
+    """How to install an extra: of the checkout that hampred runs from, or else from the package index."""
+    checkout = Path(__file__).parents[2]
+    if not (checkout / "pyproject.toml").is_file():
+        return f"pip install 'hampred[{extra}]'"
+    place = "" if checkout == Path.cwd() else f"cd {shlex.quote(str(checkout))} && "
+    return f"{place}pip install -c constraints.txt -e '.[{extra}]'"
 
 
 def _version(package: str) -> str | None:

@@ -48,12 +48,13 @@ def evaluate_into(
 
     with Store(data) as store:
         import hampred.inference as inference
-        from hampred.evaluation.evaluate import choose
+        from hampred.evaluation.evaluate import choose, require_fit
         from hampred.evaluation.evaluate import evaluate as run
         from hampred.evaluation.learning import find_metrics, read_metrics
         from hampred.evaluation.report import write_report
 
         predictor = inference.load(model)
+        require_fit(predictor, store)
         choose(store, predictor.header["split"], split)
         require_writable(out)
         with ProgressLine() as line:
@@ -68,15 +69,13 @@ def evaluate_into(
 
 def print_evaluation(result: "Evaluation") -> None:
     """Prints the metrics of an evaluation, and its rotation test where there is one."""
-    from hampred.cli.output import print_table
+    from hampred.cli.output import counted, print_table
     from hampred.evaluation.coverage import HEAD, coverage, coverage_rows
+    from hampred.evaluation.sections.rotations import ASTERISK, ROTATION_HEAD, rotation_rows
 
-    rows = [
-        (result.metrics[name], row["model"], row["baseline"], row["label_noise"])
-        for name, row in result.table().items()
-    ]
-    title = f"{len(result.molecules)} structures, {result.about['split']} split of {result.about['data']}"
-    print_table(title, ("mean over structures", "model", f"baseline {result.about['baseline']}", "label noise"), rows)
+    title = f"{counted(len(result.molecules), 'structure')}, {result.about['split']} split of {result.about['data']}"
+    head = ("mean over structures", "model", f"baseline {result.about['baseline']}", "label noise")
+    print_table(title, head, result.rows())
     if result.about.get("labels_with_forces") == 0:
         typer.echo("the labels have no forces to compare with: set forces: true where they are generated")
     unit, size = result.unit
@@ -88,15 +87,11 @@ def print_evaluation(result: "Evaluation") -> None:
         print_table("", HEAD, covered)
     if result.rotations is not None:
         told = result.rotations.to_dict()
-        title = f"{told['n_molecules']} structures × {told['n_rotations']} rotations, {told['n_improper']} improper"
-        facts = [
+        counts = counted(told["n_molecules"], "structure"), counted(told["n_rotations"], "rotation")
+        facts: list[tuple[str, float]] = [
             ("largest |H(Qx) − D H(x) Dᵀ| / E_h", told["max_error_Eh"]),
             ("the same relative to max|H|", told["max_relative_error"]),
         ]
-        metrics = told["mean_rotated"]
-        facts += [
-            (f"{result.metrics[name]}, rotated", metrics.get(name))
-            for name in ("H_mae_uEh", "homo_mae_meV", "lumo_mae_meV", "H_mae_meV", "occupied_mae_meV", "gap_mae_meV")
-            if name in result.metrics and name in metrics
-        ]
-        print_table(title, ("any orientation", ""), facts)
+        print_table(f"{' × '.join(counts)}, {told['n_improper']} improper", ("any orientation", ""), facts)
+        print_table("", ROTATION_HEAD, rotation_rows(result))
+        typer.echo(ASTERISK)

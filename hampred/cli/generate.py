@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hampred.cli.output import resumable
+from hampred.cli.output import counted, resumable
 from hampred.cli.progress import ProgressLine, duration
 
 if TYPE_CHECKING:
@@ -74,10 +74,11 @@ def _tell_plan(plan: "Plan", settings: "GenerateConfig", workers: int | None, as
     if as_json:
         typer.echo(json.dumps(told))
         return
-    counts = f"{told['n_structures']} structures, {told['n_refused']} refused"
+    counts = f"{counted(told['n_structures'], 'structure')}, {told['n_refused']} refused"
     sizes = "atoms {}–{}, orbitals {}–{}".format(*told["n_atoms"], *told["n_orbitals"])
     level = f"{settings.level.functional}/{settings.level.basis}"
-    typer.echo(f"{counts}, {sizes}, {level}: about {duration(told['estimated_wall_s'])} with {n_workers} workers")
+    wall = f"about {duration(told['estimated_wall_s'])} with {counted(n_workers, 'worker')}"
+    typer.echo(f"{counts}, {sizes}, {level}: {wall}")
     for reason in told["refused"][:SHOWN_FAILURES]:
         typer.echo(f"refused: {reason}", err=True)
 
@@ -89,7 +90,7 @@ def _tell_summary(summary: "GenerationSummary", as_json: bool) -> None:
         return
     noise = f", label noise {1e6 * summary.label_noise:.2g} µE_h" if summary.label_noise is not None else ""
     typer.echo(
-        f"{summary.store}: {summary.n_labels} labels of {summary.n_structures} structures "
+        f"{summary.store}: {counted(summary.n_labels, 'label')} of {counted(summary.n_structures, 'structure')} "
         f"({summary.n_new} new in {duration(summary.wall_s)}){noise}"
     )
     for failure in summary.failures[:SHOWN_FAILURES]:

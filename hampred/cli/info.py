@@ -77,7 +77,7 @@ def _store(path: Path, verify: bool) -> dict[str, Any]:
             **(_crystals(store) if store.level.crystal else _conditions(store)),
             **_level(store.level.of_spins(store.of_samples("spin")).to_dict()),
             "basis_hash": store.basis.hash[:16],
-            "label_noise_Eh": store.header.get("label_noise_Eh"),
+            "label_noise_uEh": _scaled(store.header.get("label_noise_Eh"), 1e6),
             "n_failures": len(failures),
             "failures": dict(Counter(_reason(failure) for failure in failures).most_common()),
         }
@@ -175,12 +175,12 @@ def _model(path: Path, verify: bool) -> dict[str, Any]:
         "net": header["net"]["name"],
         **{f"net.{name}": value for name, value in header["net"]["settings"].items() if _short(value)},
         "baseline": header["baseline"].get("name"),
-        "elements": {symbol: len(e["shells"]) for symbol, e in header["basis"]["elements"].items()},
+        "shells": {symbol: len(e["shells"]) for symbol, e in header["basis"]["elements"].items()},
         **_level(LevelOfTheory.from_dict(header["level"]).of_spins(provenance.get("spins", [0])).to_dict()),
         "basis_hash": header["basis_hash"][:16],
         **{f"n_{part}": len(keys) for part, keys in header["split"].items()},
         **_calibration(header.get("calibration")),
-        **{f"provenance.{name}": value for name, value in provenance.items() if _short(value)},
+        **{f"provenance.{name}": value for name, value in provenance.items() if _short(value) and name != "n_train"},
     }
     if verify:
         load_model(path)  # weights and header must fit together
@@ -190,12 +190,19 @@ def _model(path: Path, verify: bool) -> dict[str, Any]:
 
 def _calibration(calibration: dict[str, Any] | None) -> dict[str, Any]:
     """How large the errors of a model are on atoms like those of its labels."""
+    from hampred.confidence import Calibration
+
     if calibration is None:
         return {"calibrated": False}
     numbers = (calibration["n_structures"], "label"), (calibration["n_molecules"], "molecule")
     counts = " of ".join(f"{n} {what}" if n == 1 else f"{n} {what}s" for n, what in numbers)
-    bounds = {f"usual_bound.{metric}": factor for metric, (_, factor) in calibration["laws"].items()}
-    return {"calibrated_on": counts, **bounds}
+    usual = calibration["usual"]
+    bounds = {f"usual_bound.{metric}": q * usual**power for metric, (power, q) in calibration["laws"].items()}
+    return {"calibrated_on": counts, **bounds, "notes": Calibration.from_dict(calibration).notes}
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value
 
 
 def _short(value: Any) -> bool:
@@ -207,6 +214,8 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         parts = [f"{name}: {_text(count)}" if name != "" else _text(count) for name, count in value.items()][:SHOWN]
         return ", ".join(parts) + (f", … {len(value) - SHOWN} more" if len(value) > SHOWN else "") or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) or "none"
     if isinstance(value, float):
         return f"{value:.6g}"
     return "–" if value is None else str(value)

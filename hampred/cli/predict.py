@@ -10,6 +10,13 @@ import typer
 SHOWN = 40
 """Structures in the table that is printed."""
 
+MOLECULE_COLUMNS = {"structure": None, "formula": None, "HOMO / eV": 3, "LUMO / eV": 3, "gap / eV": 3, "dipole / D": 3}
+CRYSTAL_COLUMNS = {"structure": None, "formula": None, "k-mesh": None}
+CRYSTAL_COLUMNS |= {"gap / eV": 3, "direct / eV": 3, "VBM or E_F / E_h": 5}
+"""Titles of columns and their decimals."""
+PROPERTY_COLUMNS = {"energy_Eh": ("E / E_h", 5), "largest_force_Eh_A": ("max |F| / E_h/Å", 4)}
+"""What a molecule is told with ``--energy`` and ``--forces``: key, title of the column and decimals."""
+
 BOUND = "bound_gap_mae_meV"
 """Key of the error of the gap that 90 % of the predictions stay below."""
 
@@ -104,41 +111,46 @@ def predict(
 
 def _print(results: Sequence[dict[str, Any]], crystals: bool, out: Path) -> None:
     """Prints a table of the first structures, and what the user should know."""
-    from hampred.cli.output import print_table
+    from hampred.cli.output import counted, print_table
+    from hampred.pages.html import GAP_BOUND
 
     if crystals:
-        head = ("structure", "formula", "k-mesh", "gap / eV", "direct / eV", "VBM or E_F / E_h")
-        rows = [_crystal_row(result) for result in results[:SHOWN]]
+        columns, row = CRYSTAL_COLUMNS, _crystal_row
     else:
-        head = ("structure", "formula", "HOMO / eV", "LUMO / eV", "gap / eV", "dipole / D")
-        rows = [_molecule_row(result) for result in results[:SHOWN]]
-    print_table("", head, rows)
+        columns, row = dict(MOLECULE_COLUMNS), _molecule_row
+        for key, (title, digits) in PROPERTY_COLUMNS.items():
+            columns |= {title: digits} if any(key in result for result in results) else {}
+    print_table("", list(columns), map(row, results[:SHOWN]), {t: d for t, d in columns.items() if d is not None})
     if crystals:
         typer.echo(ZERO)
-    elif any(BOUND in result for result in results[:SHOWN]):
-        typer.echo("± holds 90 % of the errors of gaps of the validation labels; ? is unlike all of them")
+    if any(BOUND in result and result["gap_eV"] is not None for result in results[:SHOWN]):
+        typer.echo(GAP_BOUND)
     for result in results[:SHOWN]:
         for text in result["notes"]:
             typer.echo(f"note: {result['name']}: {text}", err=True)
     more = f"… and {len(results) - SHOWN} more, all of them in summary.json\n" if len(results) > SHOWN else ""
-    count = "1 structure" if len(results) == 1 else f"{len(results)} structures"
-    typer.echo(f"{more}{count}: files and summary.json in {out}")
+    typer.echo(f"{more}{counted(len(results), 'structure')}: files and summary.json in {out}")
 
 
 def _molecule_row(result: dict[str, Any]) -> list[str | float | None]:
     """What the table tells of a molecule."""
-    from hampred.confidence.calibration import LEVELS
-
-    values = [result[column] for column in ("name", "formula", "homo_eV", "lumo_eV", "gap_eV", "dipole_D")]
-    if BOUND in result and result["gap_eV"] is not None:
-        untested = result["warning"] == LEVELS[-1]
-        values[4] = f"{result['gap_eV']:.3f} ± {'?' if untested else f'{result[BOUND] / 1e3:.2g}'}"
-    return values
+    values = [result[column] for column in ("name", "formula", "homo_eV", "lumo_eV")]
+    return [*values, _gap(result), result["dipole_D"], *(result[key] for key in PROPERTY_COLUMNS if key in result)]
 
 
 def _crystal_row(result: dict[str, Any]) -> list[str | float | None]:
     """What the table tells of a crystal."""
     mesh, zero = result["kpoint_mesh"], result["energy_zero"]
     size = "×".join(map(str, mesh)) if mesh else "–"
-    gap = "metal" if result["is_metal"] else result["gap_eV"]
+    gap = "metal" if result["is_metal"] else _gap(result)
     return [result["name"], result["formula"], size, gap, result["direct_gap_eV"], zero and zero["energy_Eh"]]
+
+
+def _gap(result: dict[str, Any]) -> str | float | None:
+    """The gap (eV), with the bound of its error where one is known."""
+    from hampred.confidence.calibration import LEVELS
+    from hampred.pages.html import bounded
+
+    if BOUND not in result or result["gap_eV"] is None:
+        return result["gap_eV"]
+    return bounded(result["gap_eV"], result[BOUND] / 1e3 if result["warning"] != LEVELS[-1] else None)

@@ -35,15 +35,21 @@ def train(
     else:
         from hampred.training import run
 
+        finished = (folder / "model.safetensors").exists()
         with resumable(folder), ProgressLine() as line:
             model = train_and_calibrate(settings, folder, line)
         if not run.is_first_process():
             return
-        told = {"model": str(model), **_last_validation(folder / "metrics.csv")}
+        notes = [f"{folder} was already finished: nothing was trained"] if finished else []
+        notes += _notes(model)
+        told = {"model": str(model), **_last_validation(folder / "metrics.csv"), "notes": notes}
     if as_json:
         typer.echo(json.dumps(told))
     else:
+        notes = told.pop("notes", [])
         typer.echo("\n".join(f"{key:24} {value}" for key, value in told.items()))
+        for note in notes:
+            typer.echo(f"note: {note}", err=True)
 
 
 def train_and_calibrate(settings: "TrainConfig", out: Path, line: ProgressLine) -> Path:
@@ -83,6 +89,15 @@ def _plan(settings: "TrainConfig") -> dict[str, Any]:
         "basis": model.net.basis.name,
         "functional": model.level.functional,
     }
+
+
+def _notes(model: Path) -> list[str]:
+    """What the user should know of the bounds of errors that a model has learned."""
+    from hampred.confidence import Calibration
+    from hampred.model_file import read_header
+
+    calibration = read_header(model).get("calibration")
+    return [] if calibration is None else Calibration.from_dict(calibration).notes
 
 
 def _last_validation(metrics: Path) -> dict[str, float]:

@@ -13,6 +13,9 @@ Array = NDArray[np.float64]
 SHARE = 0.9
 """Of the errors that lie within the bounds."""
 
+FEWEST = round(SHARE / (1 - SHARE))
+"""Labels that such a bound needs: of fewer, even the largest error is too small (split conformal prediction)."""
+
 PRIOR, WIDTH, STEEPEST = 0.5, 0.3, 1.5
 """Power of the novelty with which a bound grows: expected, since a novelty is a variance; its width; and the largest.
 
@@ -31,7 +34,7 @@ class Confidence:
     """What is known of the errors of one prediction before its label is.
 
     Attributes:
-        novelty: Of each atom [n_atoms], about 1 for those of the training labels (`Familiarity`).
+        novelty: Of each atom [n_atoms], below about 1 for those of the training labels (`Familiarity`).
         level: 0, 1 or 2, the number of one of `LEVELS`.
         bounds: Metric → bound that `SHARE` of the errors stay within, in the unit that the name of the metric carries.
     """
@@ -44,6 +47,11 @@ class Confidence:
     def warning(self) -> str:
         """The warning level in words."""
         return LEVELS[self.level]
+
+    @property
+    def tested(self) -> bool:
+        """Whether the bounds were tested on structures as new as this one."""
+        return self.level < len(LEVELS) - 1
 
     def notes(self, atoms: Atoms) -> list[str]:
         """What the user should know, if anything.
@@ -120,6 +128,16 @@ class Calibration:
         if self.newest is not None:
             level = max(level, sum(float(novelty.max()) > limit for limit in self.newest))
         return Confidence(novelty, level, {name: q * mean**b for name, (b, q) in self.laws.items()})
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the bounds, if anything."""
+        of_labels = self.n_molecules == 1  # as in `fit`
+        n, what = (self.n_structures, "label") if of_labels else (self.n_molecules, "molecule")
+        if n >= FEWEST:
+            return []
+        counted = f"{n} validation {what}{'' if n == 1 else 's'}"
+        return [f"bounds from {counted} are too small: {100 * SHARE:.0f} % need {FEWEST} (raise split.validation)"]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

@@ -19,6 +19,16 @@ FLOOR = 1e-2
 PREFIX = "familiarity."
 """Of the arrays in a model file."""
 
+ARRAYS = ("mean", "width", "gram", "count", "rows")
+PRECISIONS = {"count": torch.float64, "rows": torch.float32}
+"""What is kept of an element, and what is kept in another precision than it has."""
+
+STIFFNESS = 0.1
+"""Added to the widths of invariants in distances, in units of their mean: what hardly varies makes no distance."""
+
+MOST_ROWS = 500
+"""Atoms of an element that are remembered one by one, evenly over the training labels."""
+
 
 @dataclass(frozen=True, eq=False)
 class KnownAtoms:
@@ -29,16 +39,22 @@ class KnownAtoms:
         width: Standard deviations [d].
         gram: Σ x xᵀ over the atoms [d, d].
         count: Number of atoms.
+        rows: Invariants of some of them [n ≤ `MOST_ROWS`, d].
     """
 
     mean: Array
     width: Array
     gram: Array
     count: int
+    rows: Array
 
     def standardised(self, invariants: Array) -> Array:
         """x of some atoms [n, d]."""
         return (invariants - self.mean) / self.width
+
+    def points(self, invariants: Array) -> Array:
+        """Atoms [n, d] as points whose distances tell how alike they are: as `standardised`, with `STIFFNESS`."""
+        return (invariants - self.mean) / (self.width + STIFFNESS * self.width.mean())
 
     def precision(self) -> Array:
         """Inverse of the correlation matrix, damped by `FLOOR` [d, d]."""
@@ -50,7 +66,7 @@ class Familiarity:
 
     A ridge regression on these features has a posterior variance proportional to xᵀ (Σ x xᵀ + λ)⁻¹ x (Rasmussen and
     Williams 2006, eq. 2.9; for networks Bigi et al. 2024, "A prediction rigidity formalism"). Told here as a multiple
-    of its mean over the atoms of the training labels, so that 1 is an atom like those.
+    of what its mean over the training labels is at full rank: atoms like those stay below about 1.
     """
 
     def __init__(self, elements: Mapping[int, KnownAtoms]) -> None:
@@ -75,11 +91,11 @@ class Familiarity:
             mean, width = rows.mean(axis=0), rows.std(axis=0)
             width = np.maximum(width, 1e-6 * max(float(np.abs(rows).max()), 1e-12))  # some never change
             x = (rows - mean) / width
-            elements[z] = KnownAtoms(mean, width, x.T @ x, len(rows))
+            elements[z] = KnownAtoms(mean, width, x.T @ x, len(rows), rows[evenly(len(rows), MOST_ROWS)])
         return cls(elements)
 
     def novelty(self, numbers: Array, invariants: Array) -> Array:
-        """How new each atom is: about 1 for those of the training labels, and the larger the stranger [n_atoms].
+        """How new each atom is: below about 1 for those of the labels, and the larger the stranger [n_atoms].
 
         Args:
             numbers: Atomic numbers [n_atoms].
@@ -111,9 +127,9 @@ class Familiarity:
     def arrays(self) -> dict[str, Tensor]:
         """Everything as arrays of a model file."""
         return {
-            f"{PREFIX}{z}.{name}": torch.tensor(getattr(known, name), dtype=torch.float64 if name == "count" else None)
+            f"{PREFIX}{z}.{name}": torch.tensor(getattr(known, name), dtype=PRECISIONS.get(name))
             for z, known in self.elements.items()
-            for name in ("mean", "width", "gram", "count")
+            for name in ARRAYS
         }
 
     @classmethod
@@ -126,6 +142,13 @@ class Familiarity:
         numbers = sorted({int(name.split(".")[1]) for name in arrays if name.startswith(PREFIX)})
         elements = {}
         for z in numbers:
-            mean, width, gram = (arrays[f"{PREFIX}{z}.{name}"].double().numpy() for name in ("mean", "width", "gram"))
-            elements[z] = KnownAtoms(mean, width, gram, int(arrays[f"{PREFIX}{z}.count"]))
+            parts = {name: arrays[f"{PREFIX}{z}.{name}"].double().numpy() for name in ARRAYS[:3]}
+            rows = arrays.get(f"{PREFIX}{z}.rows")  # files of the first versions have none
+            parts["rows"] = parts["mean"][None] if rows is None else rows.double().numpy()
+            elements[z] = KnownAtoms(count=int(arrays[f"{PREFIX}{z}.count"]), **parts)
         return cls(elements) if elements else None
+
+
+def evenly(n: int, most: int) -> NDArray[np.int64]:
+    """Indices of at most so many of n things, evenly over all of them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

@@ -114,6 +114,11 @@ class HamiltonianSample:
     spin: int = 0
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        name, state = self.atoms.get_chemical_formula(), f"charge={self.charge}, spin={self.spin}"
+        n = self.basis.layout(self.atoms.numbers).n_orbitals
+        return f"HamiltonianSample({name}, {self.level.functional}/{self.level.basis}, {state}, n_orbitals={n})"
+
     @property
     def hamiltonian(self) -> BlockMatrix:
         """The label F as blocks, Hartree; of an open shell the mean over the spins."""

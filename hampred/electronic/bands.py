@@ -69,6 +69,10 @@ class Bands:
     spread: Array | None = None
     characters: Mapping[str, Array] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        where = "path" if self.weights is None else "mesh"
+        return f"Bands({len(self.kpoints)} k-points of a {where}, n_bands={self.n_bands}, n_occupied={self.n_occupied})"
+
     @property
     def n_bands(self) -> int:
         """Number of bands."""

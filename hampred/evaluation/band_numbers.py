@@ -12,9 +12,13 @@ from hampred.electronic.masses import EffectiveMasses
 from hampred.evaluation.band_figure import greek
 from hampred.evaluation.band_reference import BandReference
 from hampred.evaluation.band_structure import BandEdge, BandStructure
+from hampred.pages.html import bounded
 from hampred.units import HARTREE
 
 Row = tuple[str, str | float | None]
+
+GAP = "gap_mae_meV"
+"""Metric whose bound is told beside the gap."""
 
 ERRORS = {
     "occupied_mae_meV": "occupied bands, mean absolute error / meV",
@@ -61,6 +65,7 @@ def to_dict(found: BandStructure) -> dict[str, Any]:
             "projected_per_eV": {name: _plain(part / HARTREE, 6) for name, part in found.dos.projected.items()},
             "smallest_width_eV": HARTREE * found.dos.width,
         },
+        **_sure(found),
         "notes": list(found.notes),
     }
 
@@ -100,13 +105,27 @@ def edge_rows(found: BandStructure) -> list[Row]:
     rows: list[Row] = []
     if found.gap is not None and found.cbm is not None and found.direct is not None:
         kind = "direct" if found.gap_is_direct else "indirect"
-        rows += [("band gap / eV", f"{HARTREE * found.gap:.3f} ({kind})")]
+        rows += [("band gap / eV", f"{_gap(found, HARTREE * found.gap)} ({kind})")]
         if not found.gap_is_direct:
             smallest = f"{HARTREE * found.direct.energy:.3f} at {greek(found.direct.place)}"
             rows += [("smallest direct gap / eV", smallest)]
         rows += [("conduction band minimum", greek(found.cbm.place))]
     rows += [("valence band maximum", greek(found.vbm.place)), ("VBM / Hartree", f"{found.vbm.energy:.6f}")]
     return [*rows, *_about_zero(found)]
+
+
+def _gap(found: BandStructure, gap: float) -> str:
+    """The gap (eV), with the bound of its error where one is known."""
+    known = found.confidence
+    if known is None or GAP not in known.bounds:
+        return f"{gap:.3f}"
+    return bounded(gap, known.bounds[GAP] / 1e3 if known.tested else None)
+
+
+def _sure(found: BandStructure) -> dict[str, Any]:
+    """Warning level and bounds of the prediction."""
+    known = found.confidence
+    return {} if known is None else {"warning": known.warning, "bounds": dict(known.bounds)}
 
 
 def _about_zero(found: BandStructure) -> list[Row]:
@@ -182,4 +201,4 @@ def _direction(vector: NDArray[np.float64]) -> str:
     for name, axis in zip("xyz", np.eye(3)):
         if np.abs(vector - axis).max() < 1e-3:
             return name
-    return "(" + ", ".join(f"{x:.2f}" for x in vector + 0.0) + ")"
+    return "(" + ", ".join(f"{x:.2f}" for x in vector.round(2) + 0.0) + ")"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,9 @@ from hampred.electronic.kpath import KPath
 from hampred.electronic.masses import EffectiveMasses, edge_masses
 from hampred.electronic.orbitals import fermi_level
 from hampred.errors import HampredError
+
+if TYPE_CHECKING:
+    from hampred.confidence import Confidence
 
 Array = NDArray[np.float64]
 Show = Callable[[str, int, int], None]
@@ -87,6 +90,11 @@ class BandStructure:
     notes: list[str]
     seconds: Mapping[str, float]
     chosen_zero: EnergyZero | None = None
+
+    @property
+    def confidence(self) -> "Confidence | None":
+        """How sure the prediction of H(R) is; None where nothing is known of that."""
+        return getattr(self.state, "confidence", None)
 
     @cached_property
     def sampled(self) -> Bands:
@@ -171,7 +179,7 @@ def band_structure(
     """Computes bands, density of states, gap and effective masses.
 
     Args:
-        state: H(R) and S(R).
+        state: H(R) and S(R); notes of a prediction are told too.
         path: From `choose_path`.
         mesh: Points along each reciprocal vector [3], from `choose_mesh`.
         projected: Whether to compute Mulliken weights.
@@ -181,7 +189,7 @@ def band_structure(
     Raises:
         HampredError: As `CrystalState.solve`.
     """
-    told, seconds = list(notes), {}
+    told, seconds = [*notes, *getattr(state, "notes", ())], {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with timed(seconds, "path"):

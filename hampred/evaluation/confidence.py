@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hampred.confidence import Calibration, Familiarity
+from hampred.confidence.familiarity import evenly
 from hampred.data.sample import HamiltonianSample
 from hampred.data.store import Store
 from hampred.evaluation.states import compare_states, label_state
@@ -50,7 +51,7 @@ def calibrated(model: Model, stores: Sequence[Path | str], report: Report = lamb
     """
     predictor = Predictor(replace(model, familiarity=None, calibration=None))
     keys = model.split.get("train", ())
-    some = [keys[k] for k in np.unique(np.linspace(0, len(keys) - 1, min(len(keys), MOST_LABELS)).astype(int))]
+    some = [keys[k] for k in evenly(len(keys), MOST_LABELS)]
     seen = _labels(stores, some, "looking at atoms", report)
     known = Familiarity.fit((label.atoms.numbers, predictor.invariants(label.atoms, label.charge)) for _, label in seen)
     novelties: list[Array] = []

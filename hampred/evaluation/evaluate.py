@@ -122,6 +122,14 @@ class Evaluation:
             }
         return rows
 
+    def rows(self) -> list[tuple[str, float | None, float | None, float | None]]:
+        """`table` as people read it: what a metric says, model, baseline and label noise, which one row tells for H."""
+        found = []
+        for name, row in self.table().items():
+            title, *values = as_read(name, self.metrics[name], row["model"], row["baseline"])
+            found.append((title, *values, None if "onsite" in name or "offsite" in name else row["label_noise"]))
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the points of the plots, as plain JSON types."""
         name, size = self.unit
@@ -143,12 +151,19 @@ class Evaluation:
         }
 
 
+def as_read(metric: str, title: str, *values: float | None) -> tuple[Any, ...]:
+    """Title and values of a metric as people read them: a similarity of nearly 1 by what it lacks."""
+    if metric != "orbital_similarity":
+        return title, *values
+    return "1 − orbital similarity", *(None if value is None else max(1 - value, 0.0) for value in values)
+
+
 def _sure(molecule: MoleculeResult) -> dict[str, Any]:
     """Warning level and bounds of one sample."""
     known = molecule.confidence
     if known is None:
         return {}
-    return {"novelty": float(known.novelty.mean()), "warning": known.warning, "bounds": dict(known.bounds)}
+    return {"mean_novelty": float(known.novelty.mean()), "warning": known.warning, "bounds": dict(known.bounds)}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -165,13 +180,16 @@ def choose(store: Store, split: Mapping[str, list[str]], part: str) -> list[int]
         part: One of these, or ``all``.
 
     Raises:
-        HampredError: No such part, or none of its samples is in the store.
+        HampredError: No such part, it is empty, or none of its samples is in the store.
     """
     if part not in SPLITS:
         raise HampredError(f"There is no split {part!r}: choose one of {', '.join(SPLITS)}.")
     if part == "all":
         return list(range(len(store)))
     wanted = set(split.get(part, ()))
+    if not wanted:
+        kept = ", ".join(name for name in ("test", "validation", "train") if split.get(name))
+        raise HampredError(f"The model kept no {part} samples (split.{part}: 0): choose --split {kept} or all.")
     chosen = [index for index, key in enumerate(store.keys) if key in wanted]
     if not chosen:
         raise HampredError(
@@ -206,7 +224,7 @@ def evaluate(
         HampredError: Basis, level or split do not fit, a label is an open shell of which the model knows nothing, or
             properties of crystals.
     """
-    _require_fit(predictor, store)
+    require_fit(predictor, store)
     if properties and store.level.crystal is not None:
         raise HampredError(f"{store.path} holds crystals, and --properties is for molecules: leave it out.")
     chosen = choose(store, predictor.header["split"], split)
@@ -244,8 +262,12 @@ def evaluate(
     return result
 
 
-def _require_fit(predictor: "Predictor", store: Store) -> None:
-    """Refuses a store of another kind of structures, basis or level than the model's."""
+def require_fit(predictor: "Predictor", store: Store) -> None:
+    """Refuses a store of another kind of structures, basis or level than the model's.
+
+    Raises:
+        HampredError: It is one.
+    """
     known, held = ("molecules" if level.crystal is None else "crystals" for level in (predictor.level, store.level))
     if known != held:
         raise HampredError(f"The model predicts {known}, and {store.path} holds {held}: give a store of {known}.")

@@ -185,13 +185,14 @@ class PredictionFiles:
             told["energy_Eh"] = arrays["energy_Eh"] = state.energy
         if self.forces:
             arrays["forces_Eh_A"] = state.forces
+            told["largest_force_Eh_A"] = float(np.linalg.norm(state.forces, axis=1).max())
         return {**told, "notes": notes}, arrays
 
 
 def _sure(confidence: Confidence) -> dict[str, Any]:
     """How sure a prediction is, as plain JSON types."""
     bounds = {f"bound_{name}": value for name, value in confidence.bounds.items()}
-    return {"novelty": float(confidence.novelty.mean()), "warning": confidence.warning, **bounds}
+    return {"mean_novelty": float(confidence.novelty.mean()), "warning": confidence.warning, **bounds}
 
 
 def kind_of(atoms: Atoms, is_large: bool, charge: int = 0) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ase import Atoms
 
-from hampred.confidence import most_novel
+from hampred.confidence import most_representative
 from hampred.errors import HampredError
 from hampred.inference import Predictor
 
@@ -21,7 +21,7 @@ class Selection:
 
     Attributes:
         names: Of the chosen ones.
-        novelties: Mean novelty of the atoms of each, given those chosen before it.
+        novelties: Mean novelty of the atoms of each.
         unknown: Names of structures that cannot be ranked, and what they hold: `LACKING`.
     """
 
@@ -36,7 +36,7 @@ def select(
     count: int,
     report: Report = lambda label, done, total: None,
 ) -> Selection:
-    """Chooses the structures from which a model would learn most; see `hampred.confidence.most_novel`.
+    """Chooses the structures from which a model would learn most; see `most_representative`.
 
     Args:
         predictor: A model that knows the atoms of its training labels.
@@ -53,15 +53,17 @@ def select(
             "This model does not know which atoms it was trained on: finish its run with `hampred train RUN`, "
             "and give the run folder."
         )
-    names, unknown, rows = [], {}, []
+    names, unknown, rows, novelties = [], {}, [], []
     for done, (name, atoms) in enumerate(pool.items(), start=1):
         if set(atoms.numbers) <= set(familiarity.elements):
             names.append(name)
-            rows.append((atoms.numbers, predictor.invariants(atoms)))
+            invariants = predictor.invariants(atoms)
+            rows.append((atoms.numbers, invariants))
+            novelties.append(float(familiarity.novelty(atoms.numbers, invariants).mean()))
         else:
             unknown[name] = LACKING
         report("looking at structures", done, len(pool))
     if not rows:
         raise HampredError("No structure of the pool holds only elements that the training labels have.")
-    chosen, novelties = most_novel(familiarity, rows, count, report)
-    return Selection([names[k] for k in chosen], novelties, unknown)
+    chosen = most_representative(familiarity, rows, count, report)
+    return Selection([names[k] for k in chosen], [novelties[k] for k in chosen], unknown)

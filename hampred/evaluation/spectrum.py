@@ -37,6 +37,7 @@ METRICS: dict[str, str] = {
 ORIENTATION_DEPENDENT = (
     *(f"H{error}_{unit}" for error in ("_mae", "_onsite_mae", "_offsite_mae", "_max") for unit in ("uEh", "meV")),
     "density_mae",
+    "spin_splitting_mae_uEh",
 )
 """Sums of absolute values change when an error matrix E turns into D E Dᵀ; all other metrics are invariant."""
 

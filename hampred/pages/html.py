@@ -7,6 +7,8 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
+import numpy as np
+
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
@@ -32,6 +34,9 @@ td.long {{ overflow-wrap: anywhere; }}
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """No outside resource and no request, whatever stands in the page; no script but those whose hash the page names."""
+
+GAP_BOUND = "± holds 90 % of the errors of gaps of the validation labels; ? = unlike all of them, no bound is known"
+"""What the bounds of `bounded` mean for gaps."""
 
 
 def page(title: str, sections: Iterable[tuple[str, str]], style: str = "", scripts: Sequence[str] = ()) -> str:
@@ -84,7 +89,22 @@ def number(value: float | None) -> str:
     if value is None or value != value:
         return "–"
     size = abs(value)
-    return f"{value:.3g}" if size == 0 or 1e-3 <= size < 1e5 else f"{value:.2e}"
+    if 1e3 <= size < 1e5:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if size == 0 or 1e-3 <= size < 1e3 else f"{value:.2e}"
+
+
+def bounded(value: float, bound: float | None) -> str:
+    """A value and the bound of its error, with the digits that the bound leaves.
+
+    Args:
+        value: In any unit.
+        bound: In the same unit; None where none is known, which is told as a question mark.
+    """
+    if bound is None:
+        return f"{value:.3f} ± ?"
+    digits = int(np.clip(1 - np.floor(np.log10(max(bound, 1e-9))), 0, 6))  # two of the bound
+    return f"{value:.{digits}f} ± {bound:.{digits}f}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> str:

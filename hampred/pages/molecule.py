@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,15 @@ from hampred.electronic.channel import channels
 from hampred.electronic.eigen import DEPENDENCE
 from hampred.electronic.open_shell import OpenShellState
 from hampred.files import replacing
-from hampred.pages.html import data_block, note, page, table
+from hampred.pages.html import GAP_BOUND, bounded, data_block, note, page, table
 from hampred.pages.level_diagram import left_out, level_diagram
 from hampred.pages.matrix_image import matrix_image
 from hampred.pages.provenance import of_programs
 from hampred.pages.scene import PHASES, State, populations, scene, signed
 from hampred.units import DEBYE, HARTREE
+
+if TYPE_CHECKING:
+    from hampred.confidence import Confidence  # whose package imports torch
 
 Array = NDArray[np.float64]
 
@@ -39,6 +43,7 @@ class MoleculePage:
         baseline: H0 [n, n], Hartree, whose correction is shown too.
         energy: Total energy, Hartree.
         notes: What the reader should know.
+        confidence: How sure the prediction is, which bounds the error of the gap.
     """
 
     state: State
@@ -47,16 +52,16 @@ class MoleculePage:
     baseline: Array | None = None
     energy: float | None = None
     notes: Sequence[str] = ()
+    confidence: "Confidence | None" = None
 
     def html(self) -> str:
         """The page, without any outside resource."""
         sections = [
-            ("", self._head()),
+            ("", self._head() + "".join(map(note, self._all_notes()))),
             ("", _stage(self.state)),
             ("Orbitals around the gap", _orbitals(self.state)),
             ("Atoms", _atoms(self.state)),
             ("Hamiltonian", self._matrices()),
-            ("Notes", "".join(map(note, self._all_notes()))),
             ("Provenance", table(("", ""), [*self.about.items(), *of_programs().items()])),
         ]
         style, *scripts = (_resource(name) for name in ("molecule.css", *SCRIPTS))
@@ -93,7 +98,7 @@ class MoleculePage:
         told = {
             "HOMO": f"{signed(HARTREE * state.homo, 3)} eV",
             "LUMO": f"{signed(HARTREE * state.lumo, 3)} eV" if np.isfinite(state.lumo) else "–",
-            "Gap": f"{signed(HARTREE * state.gap, 3)} eV" if np.isfinite(state.gap) else "–",
+            "Gap": self._gap(),
             "Dipole": f"{DEBYE * np.linalg.norm(state.dipole):.3f} D",
             "Electrons": f"{state.occupations.sum():.0f}",
             "Orbitals": str(state.orbital_energies.shape[-1]),
@@ -104,6 +109,15 @@ class MoleculePage:
             told["Total energy"] = f"{signed(self.energy, 6)} Eₕ"
         items = "".join(f"<div><dt>{escape(what)}</dt><dd>{escape(value)}</dd></div>" for what, value in told.items())
         return f'<p class="subtitle">{escape(subtitle)}</p>\n<dl class="key">{items}</dl>\n'
+
+    def _gap(self) -> str:
+        """The gap, with the bound of its error where one is known."""
+        gap, known = HARTREE * self.state.gap, self.confidence
+        if not np.isfinite(gap):
+            return "–"
+        if known is None or "gap_mae_meV" not in known.bounds:
+            return f"{signed(gap, 3)} eV"
+        return bounded(gap, known.bounds["gap_mae_meV"] / 1e3 if known.tested else None).replace("-", "−") + " eV"
 
     def _matrices(self) -> str:
         state = self.state
@@ -121,6 +135,8 @@ class MoleculePage:
             notes.append("The dipole moment of an ion depends on the origin of the coordinates.")
         if lost := state.layout.n_orbitals - state.orbital_energies.shape[-1]:
             notes.append(f"{lost} orbitals with an overlap eigenvalue below {DEPENDENCE} were projected out")
+        if self.confidence is not None and "gap_mae_meV" in self.confidence.bounds:
+            notes.append(GAP_BOUND)
         return list(dict.fromkeys(notes))
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from untrained import crystal_model
 
-from hampred.confidence import Calibration, Familiarity, most_novel
+from hampred.confidence import Calibration, Familiarity, most_representative
 from hampred.confidence.calibration import LEVELS, SHARE, weighted_quantile
 from hampred.errors import HampredError
 from hampred.harmonics import random_rotation
@@ -91,6 +91,12 @@ def test_a_molecule_counts_once_however_many_labels_it_has():
     assert Calibration.fit(ones(909), errors, names).laws["x"][1] == 50.0  # of ten molecules, the worst
 
 
+def test_bounds_of_too_few_labels_or_molecules_are_told():
+    for n, molecules, told in ((9, "a" * 9, ""), (8, "a" * 8, "8 validation labels"), (30, "abc" * 10, "3 validation")):
+        notes = Calibration.fit(ones(n), [{"x": 1.0}] * n, [*molecules]).notes
+        assert [told in note for note in notes] == [True] * bool(told)
+
+
 def test_warning_levels_follow_the_calibration():
     fitted = Calibration.fit(ones(19) + ones(1, 5.0), [{"x": 1.0}] * 20, [str(k) for k in range(20)])
     words = [fitted.confidence(np.full(3, u)).warning for u in (0.5, 3.0, 6.0)]
@@ -141,6 +147,14 @@ def test_a_model_file_keeps_what_the_model_knows(predictor, rng, tmp_path):
     assert alone is not None
     np.testing.assert_allclose(alone.novelty, told.novelty, rtol=1e-9)
     assert predictor.predict(structures[0]).confidence is None
+    kept = loaded.model.familiarity
+    assert kept is not None
+    for z, part in known.elements.items():
+        np.testing.assert_allclose(kept.elements[z].rows, part.rows, rtol=1e-5, atol=1e-6)
+    older = Familiarity.from_arrays({name: array for name, array in known.arrays().items() if "rows" not in name})
+    assert older is not None and most_representative(
+        older, [(a.numbers, predictor.invariants(a)) for a in structures], 1
+    )
 
 
 def test_float32_knows_the_same_atoms(predictor):
@@ -157,45 +171,46 @@ def test_crystals_know_their_atoms_in_every_cell():
     np.testing.assert_allclose(predictor.invariants(twice)[:2], predictor.invariants(atoms), rtol=1e-7, atol=1e-9)
 
 
-def test_most_novel_takes_what_is_new_and_no_look_alikes(rng):
-    known = Familiarity.fit([random_atoms(rng, 200)])
-    usual = [random_atoms(rng, 5) for _ in range(10)]
-    numbers, strange = usual[0][0], usual[0][1] + 40
-    other = usual[0][1] + [0, 0, 9, 0, 0]
-    pool = [*usual, (numbers, strange), (numbers, strange + 1e-3), (numbers, other)]
-    chosen, novelties = most_novel(known, pool, 4)
-    assert len({10, 11} & set(chosen[:2])) == 1 and 12 in chosen[:2]  # one of the two that look alike, and the other
-    assert chosen[0] != chosen[1] and len(set(chosen)) == 4
-    assert novelties == sorted(novelties, reverse=True)
-    assert most_novel(known, pool, 100)[0] and len(most_novel(known, pool, 100)[0]) == len(pool)
+def structures_of(points: np.ndarray, size: int = 2) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Structures of so many hydrogen atoms with invariants near points [n, d]."""
+    return [(np.ones(size, dtype=int), point + 0.01 * np.arange(size)[:, None]) for point in points]
 
 
-def test_most_novel_is_the_choice_step_by_step(rng):
-    """Each time the largest mean novelty with all atoms known that were chosen before, in widths of the training."""
-    train, pool = [random_atoms(rng, 40)], [random_atoms(rng, int(n)) for n in rng.integers(1, 9, 30)]
-    known, told = Familiarity.fit(train), []
-    chosen, novelties = most_novel(known, pool, 12, lambda *state: told.append(state))
-    assert told[-1] == ("choosing structures", 12, 12)
-    for step, (best, novelty) in enumerate(zip(chosen, novelties)):
-        scores = [mean_novelty(known, structure, [pool[k] for k in chosen[:step]]) for structure in pool]
-        left = [k for k in range(len(pool)) if k not in chosen[:step]]
-        assert best == max(left, key=scores.__getitem__) and novelty == pytest.approx(scores[best], rel=1e-9)
+def test_choice_takes_what_many_are_like_and_no_look_alikes(rng):
+    usual = rng.normal(size=(40, 3))
+    group, other, alone = 20 + rng.normal(size=(30, 3)), rng.normal(size=(10, 3)) - [40, 0, 0], np.array([[0, 0, 90.0]])
+    known = Familiarity.fit(structures_of(usual[:20]))
+    pool = structures_of(np.concatenate([group, other, alone, usual[20:]]))
+    chosen = most_representative(known, pool, 3)
+    assert chosen[0] < 30 and 30 <= chosen[1] < 40 and chosen[2] == 40  # one of each group, what is alone after them
+    assert sorted(most_representative(known, pool, 100)) == list(range(len(pool)))
+    assert 0 <= most_representative(known, structures_of(group, 1) + structures_of(group[:1], 9), 1)[0] < 31
 
 
-def mean_novelty(
-    known: Familiarity, structure: tuple[np.ndarray, np.ndarray], more: list[tuple[np.ndarray, np.ndarray]]
-) -> float:
-    """Mean over the atoms of a structure of n xᵀ (Σ x xᵀ + λ)⁻¹ x / d, with more atoms in the sum."""
+def test_choice_is_that_of_all_gains_computed_anew(rng):
+    train, pool, told = random_atoms(rng, 20), [random_atoms(rng, int(n)) for n in rng.integers(1, 9, 25)], []
+    known = Familiarity.fit([train])
+    chosen = most_representative(known, pool, 8, lambda *state: told.append(state))
+    assert told[-1] == ("comparing structures", 25, 25)
+    for step, best in enumerate(chosen):
+        far = [distance_from(known, [train, *(pool[k] for k in chosen[:step]), pool[new]], pool) for new in range(25)]
+        assert far[best] == pytest.approx(min(far), rel=1e-4)
+
+
+def distance_from(known: Familiarity, labels: list, pool: list) -> float:
+    """Sum over all atoms of a pool of the distance to the nearest labelled atom of the element."""
     total = 0.0
     for z, part in known.elements.items():
-        x = [part.standardised(invariants[numbers == z]) for numbers, invariants in (structure, *more)]
-        matrix = np.linalg.inv(part.precision()) * part.count + sum((y.T @ y for y in x[1:]), np.zeros(()))
-        total += part.count * float(np.sum(x[0].T * np.linalg.solve(matrix, x[0].T))) / len(part.mean)
-    return total / len(structure[0])
+        ours, theirs = (
+            part.points(np.concatenate([invariants[numbers == z] for numbers, invariants in structures]))
+            for structures in (pool, labels)
+        )
+        total += np.linalg.norm(ours[:, None] - theirs, axis=-1).min(axis=1).sum()
+    return total
 
 
 def test_a_broken_structure_in_a_pool_does_no_harm(rng):
     known = Familiarity.fit([random_atoms(rng, 200)])
     numbers, invariants = random_atoms(rng, 5)
     pool = [(numbers, invariants * 1e9), (numbers, invariants * 1e9), (numbers, invariants + 1)]
-    assert set(most_novel(known, pool, 3)[0]) == {0, 1, 2}
+    assert set(most_representative(known, pool, 3)) == {0, 1, 2}

@@ -77,6 +77,7 @@ def test_round_trip_is_exact(path: Path, samples: list[HamiltonianSample]):
         assert store.damaged() == []
         for read, written in zip(store, samples, strict=True):
             assert_same(read, written)
+            assert len(repr(read)) < 120 and read.atoms.get_chemical_formula() in repr(read)
         with pytest.raises(IndexError):
             store[3]
 

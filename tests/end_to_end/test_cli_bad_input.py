@@ -93,6 +93,7 @@ def test_splits_that_are_empty_or_unknown(refused, tmp_path, small_store, small_
     words = ("evaluate", "--model", small_model, "--data", small_store, "--out", tmp_path / "out", "--split")
     assert "train samples" in refused(*words, "train")
     assert "choose one of" in refused(*words, "tset")
+    assert refused(*words, "validation").endswith("(split.validation: 0): choose --split test or all.\n")
 
 
 @pytest.mark.parametrize(
@@ -102,13 +103,28 @@ def test_splits_that_are_empty_or_unknown(refused, tmp_path, small_store, small_
         (["check-basis", "sto-3g", "--elements", "C", "Qq"], "no element 'Qq'"),
         (["check-basis", "def2-svp", "--elements", "U"], "no U"),
         (["check-basis", "sto-3g", "--rotations", "0"], "--rotations"),
-        (["check-basi"], "--help"),
+        (["check-basi"], "Did you mean 'check-basis'?"),
+        (["predict", "x", "--model", "m", "--format", "nope"], "'--format': 'nope' is not one of"),
+        (["train", "generate/water"], "did you mean the preset train/water?"),
         (["predict"], "--help"),
         (["info", "absent.h5"], "no file"),
     ],
 )
 def test_misspelt_words(refused, words, told):
     assert told in refused(*words)
+
+
+def test_no_words_print_the_help_alone(capfd):
+    assert main([]) == 2
+    output = capfd.readouterr()
+    assert "predict" in output.out + output.err and "error" not in output.err
+
+
+@pytest.mark.parametrize("verb", ["generate", "train"])
+def test_a_verb_lists_its_own_presets(refused, verb):
+    other = {"generate": "train", "train": "generate"}[verb]
+    told = refused(verb, "nowhere")
+    assert f"{verb}/water" in told and f"{other}/" not in told
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ase.io import read, write
 import hampred.inference
 from data_gen.backends.pyscf_crystal import PySCFCrystal
 from hampred.cli import main
+from hampred.confidence import Confidence
 from hampred.config import CrystalConfig, GuardConfig, LevelConfig
 from hampred.data.sample import HamiltonianSample
 from hampred.electronic.crystal import CrystalState
@@ -20,6 +21,7 @@ from hampred.errors import HampredError
 from hampred.interop.block_file import BlockFile
 from hampred.interop.integrals import Integrals
 from hampred.interop.pyscf_cell import check_vacuum
+from hampred.prediction import CrystalPrediction
 from hampred.units import HARTREE
 
 BASIS = "gth-szv-molopt-sr"
@@ -94,6 +96,23 @@ def test_bands_prints_tables(tmp_path, capsys, crystal_model, silicon):
     assert main(["bands", str(silicon), *QUICK, "--out", str(tmp_path / "out")]) == 0
     output = capsys.readouterr().out
     assert "band gap / eV" in output and "(indirect)" in output and "masses / m_e" in output and "bands.svg" in output
+
+
+def test_bands_tell_how_sure_they_are(tmp_path, capsys, crystal_model, silicon, label):
+    plain = crystal_model.predict(label.atoms)
+    shared = {name: getattr(plain, name) for name in ("atoms", "hamiltonian", "overlap", "n_electrons")}
+    for level, shown in ((0, "± 0.12 (indirect)"), (2, "± ? (indirect)")):
+        sure = Confidence(np.array([1.0, 2.0]), level, {"gap_mae_meV": 120})
+        state = CrystalPrediction(
+            **shared, level=crystal_model.level, baseline_hamiltonian=plain.hamiltonian, confidence=sure
+        )
+        crystal_model.predict = lambda atoms, state=state: state
+        assert main(["bands", str(silicon), *QUICK, "--out", str(tmp_path / "out")]) == 0
+        printed = capsys.readouterr()
+        assert shown in printed.out and ("unlike the labels" in printed.err) == (level == 2)
+        told = json.loads((tmp_path / "out" / "bands.json").read_text())
+        assert told["bounds"] == {"gap_mae_meV": 120} and told["warning"] == sure.warning
+        assert told["notes"] == sure.notes(label.atoms)
 
 
 def test_the_reference_is_pyscf(tmp_path, capsys, crystal_model, silicon):

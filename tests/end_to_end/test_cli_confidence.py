@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ase.build import molecule
 from ase.io import read, write
@@ -56,14 +57,25 @@ def test_predict_tells_the_bounds_and_what_is_unusual(calibrated_model, pool, tm
     assert "± holds 90 % of the errors of gaps of the validation labels" in printed.out
     assert "unlike the labels" in printed.err and "bounds of errors were not tested so far away" in printed.err
     told = json.loads((out / "summary.json").read_text())["structures"][0]
-    assert told["warning"] == "unlike the labels" and told["bound_gap_mae_meV"] > 0 and told["novelty"] > 1
+    assert told["warning"] == "unlike the labels" and told["bound_gap_mae_meV"] > 0 and told["mean_novelty"] > 1
+
+
+def test_predict_shows_energies_and_forces(calibrated_model, pool, tmp_path, capsys):
+    write(tmp_path / "near.xyz", read(pool, index=0))
+    run = ["predict", str(tmp_path / "near.xyz"), "--model", str(calibrated_model), "--out", str(tmp_path / "out")]
+    assert main([*run, "--forces"]) == 0
+    printed = capsys.readouterr().out
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())["structures"][0]
+    assert f"{told['energy_Eh']:.5f}" in printed and f"{told['largest_force_Eh_A']:.4f}" in printed
+    with np.load(tmp_path / "out" / "near.npz") as data:
+        assert told["largest_force_Eh_A"] == pytest.approx(np.linalg.norm(data["forces_Eh_A"], axis=1).max())
 
 
 def test_predict_says_nothing_without_a_calibration(small_model, pool, tmp_path, capsys):
     write(tmp_path / "far.xyz", read(pool, index=2))
     run = ["predict", str(tmp_path / "far.xyz"), "--model", str(small_model), "--out", str(tmp_path / "out"), "--json"]
     assert main(run) == 0
-    assert "novelty" not in json.loads(capsys.readouterr().out)["structures"][0]
+    assert "mean_novelty" not in json.loads(capsys.readouterr().out)["structures"][0]
 
 
 def test_evaluate_counts_errors_within_their_bounds(calibrated_model, small_store, tmp_path, capsys):
@@ -81,6 +93,10 @@ def test_info_tells_the_calibration(calibrated_model, small_model, capsys):
     assert main(["info", str(calibrated_model), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["calibrated_on"] == "1 label of 1 molecule" and told["usual_bound.homo_mae_meV"] > 0
+    known = load_model(calibrated_model).calibration
+    usual = known.confidence(np.array([known.usual])).bounds
+    assert {f"usual_bound.{metric}": bound for metric, bound in usual.items()}.items() <= told.items()
+    assert told["notes"] == ["bounds from 1 validation label are too small: 90 % need 9 (raise split.validation)"]
     assert main(["info", str(small_model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["calibrated"] is False
 

@@ -93,9 +93,11 @@ def test_evaluate_writes_table_json_and_report(tmp_path, capsys, small_model, sm
     assert found["n_molecules"] == 3 and found["rotations"]["max_relative_error"] < 1e-12
     assert found["metrics"]["H_mae_uEh"]["label_noise"] == pytest.approx(0.2)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"evaluation.json", "report.html"}
-    assert main([*words[:-2], "--out", str(tmp_path / "out")]) == 0
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
     output = capsys.readouterr().out
     assert "HOMO, absolute error / meV" in output and "label noise" in output
+    assert "1 − orbital similarity" in output and "3 structures × 4 rotations, 2 improper" in output
+    assert "as given" in output and "Metrics with an asterisk" in output
 
 
 def test_info_of_a_store(capsys, small_store):

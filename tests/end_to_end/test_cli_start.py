@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hampred.cli import main
+from hampred.cli import doctor, main
 
 HEAVY = ("torch", "pyscf", "pytorch_lightning", "matplotlib", "ase", "h5py", "scipy", "numpy", "e3nn")
 
@@ -51,7 +51,15 @@ def test_doctor(capsys):
     code = main(["doctor", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert code == (1 if found["problems"] else 0)
-    assert found["packages"]["torch"] and found["extras"]["dask"]["install"] == "pip install 'hampred[dask]'"
+    assert found["packages"]["torch"] and "[dask]'" in found["extras"]["dask"]["install"]
+
+
+def test_doctor_installs_extras_of_the_checkout_that_it_runs_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / "hampred" / "cli" / "doctor.py"))
+    assert doctor.examine()["extras"]["dask"]["install"] == "pip install 'hampred[dask]'"
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert doctor.examine()["extras"]["dask"]["install"] == "pip install -c constraints.txt -e '.[dask]'"
 
 
 @pytest.mark.parametrize(

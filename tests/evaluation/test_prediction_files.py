@@ -7,6 +7,7 @@ import pytest
 from ase.build import bulk
 from untrained import crystal_model
 
+from hampred.errors import HampredError
 from hampred.evaluation import prediction_files
 from hampred.evaluation.prediction_files import PredictionFiles
 from hampred.inference import Predictor
@@ -29,6 +30,13 @@ def test_a_metal_has_a_fermi_level_and_no_gap(tmp_path, aluminium):
     assert [p.name for p in tmp_path.iterdir()] == told["files"] == ["al.npz"]
     found = BlockFile.read(tmp_path / "al.npz")
     np.testing.assert_array_equal(found.hamiltonian.values, aluminium.hamiltonian.values)
+
+
+def test_a_crystal_says_that_molecules_alone_have_energies(aluminium):
+    with pytest.raises(HampredError, match=r"A crystal has no energy, which is of molecules: it has bands\(\)"):
+        aluminium.energy  # noqa: B018
+    assert not hasattr(aluminium, "forces") and not hasattr(aluminium, "colour")
+    assert repr(aluminium.mesh([2, 2, 2])) == "Bands(8 k-points of a mesh, n_bands=4, n_occupied=1)"
 
 
 def test_a_cell_that_is_too_large_gets_no_gap(tmp_path, aluminium, monkeypatch):

@@ -42,6 +42,22 @@ def test_five_hundred_orientations(predictor):
     assert largest <= tolerance * np.abs(h).max()
 
 
+@pytest.mark.parametrize("what", ["water.xyz", None, 3, ["water.xyz"], [None]])
+def test_what_is_no_structure_is_refused(predictor, what):
+    with pytest.raises(HampredError, match=r"is no structure: give ase.Atoms, of a file hampred.read_structures"):
+        predictor.predict(what)
+    assert predictor.predict([]) == [] and "molecules of H, O, pbe/sto-3g" in repr(predictor)
+
+
+def test_names_that_are_not_there_get_a_hint(predictor):
+    found = predictor.predict(water()).properties
+    with pytest.raises(HampredError, match=r"no property 'polarisability': did you mean 'polarizability'\?$"):
+        found["polarisability"]
+    with pytest.raises(HampredError, match=r"no property 'colour': choose one of homo, lumo"):
+        found["colour"]
+    assert "colour" not in found and found.get("colour") is None
+
+
 def test_list_equals_singles(predictor):
     structures = [water(1), molecule("H2"), molecule("H2O2"), water(2)]
     together = predictor.predict(structures)

@@ -9,9 +9,35 @@ from pathlib import Path
 import pytest
 
 import hampred.pages
-from hampred.pages.html import data_block, page, table
+from hampred.pages.html import bounded, data_block, number, page, table
 
 HOSTILE = """</title></script><script>run()</script><img src=x onerror="run()">'"&{0}%s"""
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "told"),
+    [
+        (7.02, 0.00022, "7.02000 ± 0.00022"),
+        (2.6384, 0.069, "2.638 ± 0.069"),
+        (10.46, 2.9, "10.5 ± 2.9"),
+        (10.46, 29.4, "10 ± 29"),
+        (6.14, None, "6.140 ± ?"),
+        (1, 0, "1.000000 ± 0.000000"),
+    ],
+)
+def test_a_value_has_the_digits_that_its_bound_leaves(value, bound, told):
+    assert bounded(value, bound) == told
+
+
+def test_numbers_of_one_column_look_alike():
+    assert [number(x) for x in (0.0, 1e-4, 0.5, 1727, 20030, 3e6)] == [
+        "0",
+        "1.00e-04",
+        "0.5",
+        "1727",
+        "20030",
+        "3.00e+06",
+    ]
 
 
 def test_texts_stay_texts():

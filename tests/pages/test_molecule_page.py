@@ -13,6 +13,7 @@ from ase.build import molecule
 from fock import solved
 from scipy.spatial.transform import Rotation
 
+from hampred.confidence import Confidence
 from hampred.electronic.channel import channels
 from hampred.errors import HampredError
 from hampred.evaluation.prediction_formats import CRYSTAL, FORMATS, Contents, require_formats
@@ -124,6 +125,13 @@ def test_page_of_a_doubtful_state_says_so(methyl, water):
     assert not any(told in state.page().html() for state in (methyl, water))
     excited = replace(methyl, n_occupied=(8, 1))
     assert excited.gap < 0 and told in excited.page().html()
+
+
+@pytest.mark.parametrize(("level", "shown"), [(0, "± 0.12 eV"), (2, "± ? eV")])
+def test_page_tells_above_the_molecule_how_sure_it_is(water, level, shown):
+    sure = Confidence(np.array([0.5, 9, 0.5]), level, {"gap_mae_meV": 120})
+    head, _, _ = replace(water, confidence=sure).page().html().partition('class="stage"')
+    assert shown in head and "± holds 90 %" in head and ("atom 2 (H) is the newest" in head) == bool(level)
 
 
 def test_notebook_shows_the_page_apart(water):

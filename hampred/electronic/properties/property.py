@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from hampred.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from hampred.electronic.state import ElectronicState
@@ -73,6 +76,10 @@ class PropertyValues(Mapping[str, Array]):
         self._known: dict[str, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
+        if name not in self._properties:
+            near = get_close_matches(str(name), self._properties, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(self._properties)}."
+            raise UnknownNameError(f"This state has no property {name!r}: {hint}")
         if name not in self._known:
             self._known[name] = np.asarray(self._properties[name].function(self._state), dtype=float)
         return self._known[name]

@@ -1,6 +1,6 @@
 """The molecules on which the model is worst."""
 
-from hampred.evaluation.evaluate import Evaluation
+from hampred.evaluation.evaluate import Evaluation, as_read
 from hampred.pages.html import note, table
 
 SHOWN = 10
@@ -24,6 +24,7 @@ def worst_molecules(evaluation: Evaluation) -> str:
     if not worst:
         return ""
     columns = [name for name in COLUMNS if name in evaluation.metrics]
-    rows = [(m.name, m.key[:8], *(m.metrics[name] for name in columns)) for m in worst]
+    titles = [as_read(name, COLUMNS[name])[0] for name in columns]
+    rows = [(m.name, m.key[:8], *(as_read(name, "", m.metrics[name])[1] for name in columns)) for m in worst]
     text = f"The {len(worst)} samples with the largest mean absolute error of H."
-    return note(text) + table(("structure", "sample", *(COLUMNS[name] for name in columns)), rows)
+    return note(text) + table(("structure", "sample", *titles), rows)

@@ -15,9 +15,5 @@ def summary(evaluation: Evaluation) -> str:
         f"{len(evaluation.molecules)} structures ({about.get('split', '?')} split of {about.get('data', '?')}), "
         f"{method}; model {about.get('model', '?')}; {evaluation.seconds:.3g} s a structure."
     )
-    rows = [
-        (evaluation.metrics[name], row["model"], row["baseline"], row["label_noise"])
-        for name, row in evaluation.table().items()
-    ]
     head = ("mean over structures", "model", f"baseline ({about.get('baseline', '?')})", "label noise")
-    return note(facts) + table(head, rows)
+    return note(facts) + table(head, evaluation.rows())
