@@ -10,8 +10,8 @@ import typer
 SHOWN = 40
 """Structures in the table that is printed."""
 
-MOLECULE_COLUMNS = {"structure": None, "formula": None, "HOMO / eV": 3, "LUMO / eV": 3, "gap / eV": 3, "dipole / D": 3}
-CRYSTAL_COLUMNS = {"structure": None, "formula": None, "k-mesh": None}
+MOLECULE_COLUMNS = {"name": None, "formula": None, "HOMO / eV": 3, "LUMO / eV": 3, "gap / eV": 3, "dipole / D": 3}
+CRYSTAL_COLUMNS = {"name": None, "formula": None, "k-mesh": None}
 CRYSTAL_COLUMNS |= {"gap / eV": 3, "direct / eV": 3, "VBM or E_F / E_h": 5}
 """Titles of columns and their decimals."""
 PROPERTY_COLUMNS = {"energy_Eh": ("E / E_h", 5), "largest_force_Eh_A": ("max |F| / E_h/Å", 4)}
