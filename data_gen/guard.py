@@ -46,8 +46,7 @@ def check_geometry(atoms: Atoms, charge: int = 0, spin: int = 0, *, allow_unusua
         HampredError: Empty, not finite, periodic, electrons that do not fit the spin, overlapping atoms, wrong unit of
             length, lone atoms.
     """
-    if len(atoms) == 0:
-        raise HampredError("The structure has no atoms: give at least one.")
+    _check_not_empty(atoms)
     if not np.isfinite(atoms.positions).all():
         raise HampredError("A coordinate is NaN or infinite: check the structure.")
     if np.any(atoms.pbc):
@@ -70,14 +69,18 @@ def check_crystal(atoms: Atoms, charge: int = 0, *, allow_unusual_distances: boo
     Raises:
         HampredError: Empty, not finite, not periodic, a bad cell, charged, overlapping atoms, wrong unit, lone atoms.
     """
-    if len(atoms) == 0:
-        raise HampredError("The structure has no atoms: give at least one.")
+    _check_not_empty(atoms)
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise HampredError("A coordinate or cell vector is NaN or infinite: check the structure.")
     if charge:
         raise HampredError(f"A crystal cannot be charged, and this one has charge {charge}: leave the charge out.")
     check_cell(atoms)
     _check_distances(atoms, allow_unusual_distances)
+
+
+def _check_not_empty(atoms: Atoms) -> None:
+    if len(atoms) == 0:
+        raise HampredError("The structure has no atoms: give at least one.")
 
 
 def _check_electrons(atoms: Atoms, charge: int, spin: int) -> None:

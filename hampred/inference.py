@@ -293,7 +293,7 @@ class Predictor:
         """H0 and the elements of ΔH [n_values], or of ΔH_α and ΔH_β [n_values, 2], together."""
         integrals, h0 = system.integrals, system.baseline
         mean = values if values.ndim == 1 else values.mean(axis=1)
-        correction = replace(system.skeleton, values=mean)
+        correction = system.skeleton.with_values(mean)
         if integrals.atoms.pbc.any():
             return CrystalPrediction(
                 atoms=integrals.atoms,
@@ -319,7 +319,7 @@ class Predictor:
         }
         if not integrals.spin:
             return Prediction(n_occupied=integrals.n_electrons // 2, **shared)
-        splitting = replace(system.skeleton, values=0.5 * (values[:, 0] - values[:, 1])).to_dense()
+        splitting = system.skeleton.with_values(0.5 * (values[:, 0] - values[:, 1])).to_dense()
         n_beta = (integrals.n_electrons - integrals.spin) // 2
         shared |= {"spin_splitting": splitting, "level": self.level.of_spins([integrals.spin])}
         return OpenShellPrediction(n_occupied=(n_beta + integrals.spin, n_beta), **shared)

@@ -28,13 +28,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-class AtLevel:
-    """What a predicted density is worth at the level of theory that its model imitates, for one spin or two.
+class _OfState:
+    """What the class of a state brings, which stands before `AtLevel`; declared only."""
 
-    The class of a state stands before it and brings what is only declared here.
-    """
-
-    level: LevelOfTheory
     atoms: Atoms
     charge: int
     overlap: Array
@@ -43,19 +39,27 @@ class AtLevel:
     orbital_coefficients: Array
     occupations: Array
     gap: float
-    baseline_hamiltonian: Array
-    made_by: Mapping[str, str]
-    beyond: Sequence[str]
-    confidence: "Confidence | None"
-    notes: Sequence[str]
+    occupation_notes: Sequence[str]
     density: Array
     with_fock: Callable[[Array], Any]
     temperature = 0.0
     spin = 0
 
-    def _told(self, of_state: Sequence[str]) -> list[str]:
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AtLevel(_OfState):
+    """What a predicted density is worth at the level of theory that its model imitates; see `Prediction`."""
+
+    level: LevelOfTheory
+    baseline_hamiltonian: Array
+    confidence: "Confidence | None" = None
+    made_by: Mapping[str, str] = field(default_factory=dict)
+    beyond: Sequence[str] = ()
+
+    @property
+    def notes(self) -> list[str]:
         """What the user should know: in what it lies beyond the labels, of its state, and how new its atoms are."""
-        told = [*self.beyond, *of_state]
+        told = [*self.beyond, *self.occupation_notes]
         if self.gap < SMALLEST_GAP and not self.temperature:
             told.append("HOMO and LUMO are not apart: the charge and spin that are assumed are doubtful")
         return told + (self.confidence.notes(self.atoms) if self.confidence is not None else [])
@@ -155,17 +159,6 @@ class Prediction(ElectronicState, AtLevel):
         beyond: In what it lies beyond the labels of the model, in words; see `hampred.inference.Predictor.beyond`.
     """
 
-    level: LevelOfTheory = field(kw_only=True)
-    baseline_hamiltonian: Array = field(kw_only=True)
-    confidence: "Confidence | None" = field(default=None, kw_only=True)
-    made_by: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-    beyond: Sequence[str] = field(default=(), kw_only=True)
-
-    @property
-    def notes(self) -> list[str]:
-        """What the user should know."""
-        return self._told(super().notes)
-
     def __repr__(self) -> str:
         name, n = self.atoms.get_chemical_formula(), self.layout.n_orbitals
         return f"Prediction({name}, homo={self.homo:.5f} Ha, lumo={self.lumo:.5f} Ha, n_orbitals={n})"
@@ -174,17 +167,6 @@ class Prediction(ElectronicState, AtLevel):
 @dataclass(frozen=True, eq=False)
 class OpenShellPrediction(OpenShellState, AtLevel):
     """Predicted Hamiltonians of both spins, H_σ = H0 + ΔH_σ, and all that follows from them; see `Prediction`."""
-
-    level: LevelOfTheory = field(kw_only=True)
-    baseline_hamiltonian: Array = field(kw_only=True)
-    confidence: "Confidence | None" = field(default=None, kw_only=True)
-    made_by: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-    beyond: Sequence[str] = field(default=(), kw_only=True)
-
-    @property
-    def notes(self) -> list[str]:
-        """What the user should know."""
-        return self._told(super().notes)
 
     def __repr__(self) -> str:
         name, levels = self.atoms.get_chemical_formula(), f"homo={self.homo:.5f} Ha, lumo={self.lumo:.5f} Ha"

@@ -3,7 +3,6 @@
 import re
 import time
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -157,7 +156,7 @@ class PySCFMolecule:
         contamination = check_spin(s_squared, field.mol.spin, self.guard.max_spin_contamination)
         alpha, beta = (BlockMatrix.from_dense(layout, 0.5 * (one + one.T)) for one in fock)
         halves = {"hamiltonian": alpha.plus(beta), "spin_splitting": alpha.minus(beta)}
-        matrices = {name: replace(both, values=0.5 * both.values) for name, both in halves.items()}
+        matrices = {name: both.with_values(0.5 * both.values) for name, both in halves.items()}
         return matrices, energies, {"s_squared": s_squared, "spin_contamination": contamination}
 
     def _field(self, mole: Any, vector: Array) -> Any:

@@ -89,7 +89,7 @@ class OpenShellState:
         return self.lumo - self.homo
 
     @property
-    def notes(self) -> list[str]:
+    def occupation_notes(self) -> list[str]:
         """What speaks against the occupation, in words."""
         levels = [orbitals.split_level(e, n) for e, n in zip(self.orbital_energies, self.n_occupied)]
         return [note for spin, level in zip("αβ", levels) for note in orbitals.notes_of_level(*level, spin)]

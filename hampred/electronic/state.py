@@ -90,7 +90,7 @@ class ElectronicState:
         return orbitals.frontier(self.orbital_energies, self.n_occupied)[2]
 
     @property
-    def notes(self) -> list[str]:
+    def occupation_notes(self) -> list[str]:
         """What speaks against the occupation, in words."""
         if self.temperature:  # which fills the orbitals of a level alike
             return []

@@ -121,7 +121,8 @@ class PredictionFiles:
         if confidence is not None:
             found |= _sure(confidence)
             arrays["novelty"] = confidence.novelty
-        found["notes"] = [*found["notes"], *getattr(state, "notes", ())]
+        of_state = getattr(state, "notes", getattr(state, "occupation_notes", ()))
+        found["notes"] = [*found["notes"], *of_state]
         contents = Contents(name, state, told | found, arrays, self.spacing)
         files: list[str] = []
         for wanted in self.formats:

@@ -19,6 +19,7 @@ from hampred.electronic.orbitals import (
 )
 from hampred.electronic.state import ElectronicState
 from hampred.errors import HampredError
+from hampred.evaluation.prediction_files import PredictionFiles
 from hampred.harmonics import random_rotation
 from hampred.interop.pyscf import build_mole, overlap
 
@@ -135,12 +136,13 @@ def test_levels_that_the_occupation_splits():
     assert [split_level(levels, n) for n in range(6)] == [(0, 0), (0, 0), (3, 1), (3, 2), (0, 0), (0, 0)]
 
 
-def test_a_split_level_is_told_but_where_a_temperature_fills_it_evenly(methane):
+def test_a_split_level_is_told_but_where_a_temperature_fills_it_evenly(methane, tmp_path):
     _, state = methane
-    assert state.notes == []
-    (note,) = replace(state, n_occupied=4).notes
+    assert state.occupation_notes == []
+    (note,) = replace(state, n_occupied=4).occupation_notes
     assert "3 degenerate orbitals, 2 of them filled" in note
-    assert replace(state, n_occupied=4, temperature=0.01).notes == []
+    assert PredictionFiles(tmp_path).write("methane", replace(state, n_occupied=4))["notes"] == [note]
+    assert replace(state, n_occupied=4, temperature=0.01).occupation_notes == []
 
 
 @pytest.mark.parametrize("temperature", [-0.01, np.nan])
