@@ -51,7 +51,7 @@ class Model:
         level: Level of theory of the labels.
         split: Keys of the samples it was trained, validated and may be tested on.
         provenance: How it was trained; plain JSON types.
-        familiarity: Which atoms it was trained on; None before `hampred.evaluation.confidence.calibrated`.
+        familiarity: Which atoms it was trained on; None before `hampred.evaluation.confidence.calibrate`.
         calibration: How large its errors are; None where there was no label to learn that from.
     """
 

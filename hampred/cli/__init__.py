@@ -11,6 +11,7 @@ import typer
 
 from hampred.cli import (
     bands,
+    calibrate,
     check_basis,
     doctor,
     evaluate,
@@ -55,7 +56,23 @@ def options(
     """Electronic Hamiltonians and orbital energies from geometries, without an SCF."""
 
 
-for verb in (quickstart, generate, import_, train, predict, evaluate, select, bands, scf, info, check_basis, doctor):
+VERBS = (
+    quickstart,
+    generate,
+    import_,
+    train,
+    predict,
+    evaluate,
+    calibrate,
+    select,
+    bands,
+    scf,
+    info,
+    check_basis,
+    doctor,
+)
+
+for verb in VERBS:
     verb.register(app)
 
 

@@ -188,17 +188,21 @@ def _model(path: Path, verify: bool) -> dict[str, Any]:
     return found
 
 
-def _calibration(calibration: dict[str, Any] | None) -> dict[str, Any]:
-    """How large the errors of a model are on atoms like those of its labels."""
+def _calibration(header: dict[str, Any] | None) -> dict[str, Any]:
+    """How large the errors of a model are on atoms like those of its labels, and how sure that is."""
+    from hampred.cli.output import counted
     from hampred.confidence import Calibration
 
-    if calibration is None:
+    if header is None:
         return {"calibrated": False}
-    numbers = (calibration["n_structures"], "label"), (calibration["n_molecules"], "molecule")
-    counts = " of ".join(f"{n} {what}" if n == 1 else f"{n} {what}s" for n, what in numbers)
-    usual = calibration["usual"]
-    bounds = {f"usual_bound.{metric}": q * usual**power for metric, (power, q) in calibration["laws"].items()}
-    return {"calibrated_on": counts, **bounds, "notes": Calibration.from_dict(calibration).notes}
+    found = Calibration.from_dict(header)
+    share, spread = (100 * x for x in found.coverage)
+    return {
+        "calibrated_on": f"{counted(found.n_structures, 'label')} of {counted(found.n_molecules, 'molecule')}",
+        "expected_within_bounds": f"{share:.0f} ± {spread:.0f} %",
+        **{f"usual_bound.{metric}": bound for metric, bound in found.usual_bounds.items()},
+        "notes": found.notes,
+    }
 
 
 def _scaled(value: float | None, factor: float) -> float | None:

@@ -130,14 +130,39 @@ class Calibration:
         return Confidence(novelty, level, {name: q * mean**b for name, (b, q) in self.laws.items()})
 
     @property
+    def usual_bounds(self) -> dict[str, float]:
+        """Metric → bound of a structure whose mean novelty is `usual`."""
+        return {metric: q * self.usual**power for metric, (power, q) in self.laws.items()}
+
+    @property
+    def independent(self) -> tuple[int, str]:
+        """How many structures, or molecules of several, tell something of their own; and which of both."""
+        return (self.n_structures, "label") if self.n_molecules == 1 else (self.n_molecules, "molecule")
+
+    @property
+    def coverage(self) -> tuple[float, float]:
+        """Share of the errors of new structures, drawn like the n independent ones, that is expected within the bounds.
+
+        The k-th smallest of n scores covers a share that follows the distribution Beta(k, n + 1 − k) (Vovk 2012).
+
+        Returns:
+            Mean and standard deviation over draws of the calibration structures.
+        """
+        n = self.independent[0]
+        mean = min(int(np.ceil(SHARE * (n + 1) - 1e-9)), n) / (n + 1)
+        return mean, float(np.sqrt(mean * (1 - mean) / (n + 2)))
+
+    @property
     def notes(self) -> list[str]:
         """What the user should know of the bounds, if anything."""
-        of_labels = self.n_molecules == 1  # as in `fit`
-        n, what = (self.n_structures, "label") if of_labels else (self.n_molecules, "molecule")
+        n, what = self.independent
         if n >= FEWEST:
             return []
         counted = f"{n} validation {what}{'' if n == 1 else 's'}"
-        return [f"bounds from {counted} are too small: {100 * SHARE:.0f} % need {FEWEST} (raise split.validation)"]
+        return [
+            f"bounds from {counted} are too small: {100 * SHARE:.0f} % need {FEWEST} (raise split.validation, or "
+            "calibrate on more labels: hampred calibrate)"
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

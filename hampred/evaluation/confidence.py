@@ -1,4 +1,4 @@
-"""What a model learns of its own errors when its training has ended."""
+"""What a model learns of its own errors when its training has ended, or later from other labels."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +11,8 @@ from hampred.confidence import Calibration, Familiarity
 from hampred.confidence.familiarity import evenly
 from hampred.data.sample import HamiltonianSample
 from hampred.data.store import Store
+from hampred.errors import HampredError
+from hampred.evaluation.evaluate import require_fit
 from hampred.evaluation.states import compare_states, label_state
 from hampred.inference import Predictor
 from hampred.model_file import Model, load_model, save_model
@@ -29,41 +31,79 @@ MOST_LABELS = 2000
 
 
 def calibrate(path: Path, stores: Sequence[Path | str], report: Report = lambda label, done, total: None) -> None:
-    """Adds to a model file what it knows of its errors; see `calibrated`. A file that has it is left alone."""
-    model = load_model(path)
-    if model.familiarity is None:
-        save_model(path, calibrated(model, stores, report))
-
-
-def calibrated(model: Model, stores: Sequence[Path | str], report: Report = lambda label, done, total: None) -> Model:
-    """A model that knows the atoms of its training labels, and its errors on the labels that validated it.
+    """Adds to the file of a model just trained what it knows of its errors. A file that has it is left alone.
 
     Args:
-        model: Just trained.
+        path: Of the model file.
         stores: Of its labels.
         report: Told what is being done, how much is done, and of how much.
-
-    Returns:
-        The same model; without calibration where nothing validated it.
 
     Raises:
         HampredError: A store is missing or damaged.
     """
+    model = load_model(path)
+    if model.familiarity is None:
+        save_model(path, with_bounds(with_familiarity(model, stores, report), stores, report))
+
+
+def with_familiarity(
+    model: Model, stores: Sequence[Path | str], report: Report = lambda label, done, total: None
+) -> Model:
+    """A model that knows the atoms of its training labels; arguments as of `calibrate`."""
     predictor = Predictor(replace(model, familiarity=None, calibration=None))
     keys = model.split.get("train", ())
     some = [keys[k] for k in evenly(len(keys), MOST_LABELS)]
     seen = _labels(stores, some, "looking at atoms", report)
     known = Familiarity.fit((label.atoms.numbers, predictor.invariants(label.atoms, label.charge)) for _, label in seen)
+    return replace(model, familiarity=known)
+
+
+def with_bounds(model: Model, stores: Sequence[Path | str], report: Report = lambda label, done, total: None) -> Model:
+    """A model that knows its errors on the labels that validate it; without calibration where there are none.
+
+    Args:
+        model: With `familiarity`.
+        stores: Of its validation labels.
+        report: Told what is being done, how much is done, and of how much.
+
+    Raises:
+        HampredError: A store is missing or damaged.
+    """
+    assert model.familiarity is not None
+    predictor = Predictor(replace(model, calibration=None))
     novelties: list[Array] = []
     errors: list[Mapping[str, float]] = []
     names: list[str] = []
     for name, label in _labels(stores, model.split.get("validation", ()), "measuring errors", report):
         invariants = predictor.invariants(label.atoms, label.charge)
         metrics = compare_states(predictor.predict(label.atoms, label.charge), label_state(label))
-        novelties.append(known.novelty(label.atoms.numbers, invariants))
+        novelties.append(model.familiarity.novelty(label.atoms.numbers, invariants))
         errors.append({metric: metrics[metric] for metric in BOUNDED if metric in metrics})
         names.append(name)
-    return replace(model, familiarity=known, calibration=Calibration.fit(novelties, errors, names) if errors else None)
+    return replace(model, calibration=Calibration.fit(novelties, errors, names) if errors else None)
+
+
+def validated_by(model: Model, stores: Sequence[Path | str]) -> Model:
+    """A model whose validation labels are all of some stores that it was neither trained on nor is to be tested on.
+
+    Args:
+        model: With `familiarity`, as every finished training leaves it.
+        stores: Labels of its basis and level of theory.
+
+    Raises:
+        HampredError: The training has not ended, a store does not fit the model, or no label is left.
+    """
+    if model.familiarity is None:
+        raise HampredError("The model does not know the atoms that it was trained on: let its training end.")
+    predictor, taken = Predictor(model), {key for part in ("train", "test") for key in model.split.get(part, ())}
+    keys: list[str] = []
+    for path in stores:
+        with Store(path) as store:
+            require_fit(predictor, store)
+            keys += [key for key in store.keys if key not in taken]
+    if not keys:
+        raise HampredError(f"The model was trained on or is to be tested on all labels of {stores[0]}: give others.")
+    return replace(model, split={**model.split, "validation": list(dict.fromkeys(keys))})
 
 
 def _labels(

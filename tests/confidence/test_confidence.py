@@ -82,6 +82,18 @@ def test_bounds_hold_for_their_share_of_new_errors(seed, power):
     assert abs(fitted.laws["x"][0] - power) < 0.35
 
 
+@pytest.mark.parametrize("n", [1, 9, 18, 40])
+def test_the_coverage_of_few_calibration_structures_is_told(n, rng):
+    """Mean and spread of the share of new errors within the bounds, over many draws of the old ones."""
+    scores = rng.uniform(size=(4000, n))  # whose share below q is q
+    errors = [[{"x": score} for score in row] for row in scores]
+    fits = [Calibration.fit(ones(n), row, [f"m{k}" for k in range(n)]) for row in errors]
+    within = np.array([fitted.laws["x"][1] for fitted in fits])
+    mean, spread = fits[0].coverage
+    assert within.mean() == pytest.approx(mean, abs=5 * spread / np.sqrt(len(fits)))
+    assert within.std() == pytest.approx(spread, rel=0.06)
+
+
 def test_a_molecule_counts_once_however_many_labels_it_has():
     errors = [{"x": 1.0}] * 9 + [{"x": 50.0}] * 900
     names = [f"m{k}" for k in range(9)] + ["one"] * 900

@@ -13,7 +13,7 @@ from hampred.baseline import make_baseline
 from hampred.cli import main
 from hampred.config import LevelConfig
 from hampred.data.store import Store, write_store
-from hampred.evaluation.confidence import calibrated
+from hampred.evaluation.confidence import with_bounds, with_familiarity
 from hampred.evaluation.selection import select
 from hampred.inference import Predictor
 from hampred.interop.electric_field import electric_field, with_field
@@ -54,7 +54,7 @@ def model(store) -> Model:
     provenance = {"charges": [0, 1], "spins": [0, 1], "largest_field_V_A": 1.0}
     net = build_net("bond_frame", basis, SMALL).eval()
     made = Model(net, make_baseline("core", level), level, {"train": keys, "validation": keys}, provenance)
-    return calibrated(made, [store])
+    return with_bounds(with_familiarity(made, [store]), [store])
 
 
 def test_atoms_of_the_labels_are_known_in_their_states(model, store):

@@ -96,9 +96,41 @@ def test_info_tells_the_calibration(calibrated_model, small_model, capsys):
     known = load_model(calibrated_model).calibration
     usual = known.confidence(np.array([known.usual])).bounds
     assert {f"usual_bound.{metric}": bound for metric, bound in usual.items()}.items() <= told.items()
-    assert told["notes"] == ["bounds from 1 validation label are too small: 90 % need 9 (raise split.validation)"]
+    assert told["expected_within_bounds"] == "50 ± 29 %"  # of one number, the next is as often the larger
+    assert "bounds from 1 validation label are too small: 90 % need 9 (raise split.validation, or" in told["notes"][0]
     assert main(["info", str(small_model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["calibrated"] is False
+
+
+def test_bounds_are_learned_again_from_labels_of_other_molecules(calibrated_model, small_store, tmp_path, capsys):
+    """What was trained on or is to be tested on teaches no bounds; the weights stay."""
+    untested, out = tmp_path / "untested.safetensors", tmp_path / "again.safetensors"
+    model = load_model(calibrated_model)
+    save_model(untested, replace(model, split={"train": model.split["train"]}))
+    run = ["calibrate", "--data", str(small_store), "--out", str(out)]
+    assert main([*run, "--model", str(untested)]) == 0
+    assert "bounds from 1 label of 1 molecule, within which 50 ± 29 % of new errors" in capsys.readouterr().out
+    again = load_model(out)
+    assert again.split["validation"] == model.split["validation"]
+    assert again.calibration.to_dict() == model.calibration.to_dict()
+    for name, weights in again.net.weights().items():
+        assert weights.equal(model.net.weights()[name]), name
+    assert main([*run, "--model", str(untested), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bounds"] == again.calibration.usual_bounds
+
+
+def test_labels_that_teach_no_bounds_are_refused(calibrated_model, small_model, small_store, tmp_path, capsys):
+    out = tmp_path / "again.safetensors"
+    for model, target, message in (
+        (calibrated_model, out, "The model was trained on or is to be tested on all labels of"),
+        (small_model, out, "The model does not know the atoms that it was trained on: let its training end."),
+        (calibrated_model, tmp_path, "let its name end in .safetensors"),
+    ):
+        run = ["calibrate", "--model", str(model), "--data", str(small_store), "--out", str(target)]
+        assert main(run) == 2
+        printed = capsys.readouterr().err
+        assert message in printed and len(printed.strip().splitlines()) == 1
+        assert not out.exists()
 
 
 def test_select_writes_the_strangest_first(calibrated_model, pool, tmp_path, capsys):
