@@ -134,7 +134,7 @@ class Surroundings:
 
     def add_to(self, values: Array, potential: Array) -> None:
         """Adds an operator between these orbitals [n, n] to values [n_values + 1] with a spare place at the end."""
-        np.add.at(values, self.places, potential)  # images of one pair have one place
+        np.add.at(values, self.places.ravel(), potential.ravel())  # images of one pair have one place
 
 
 def surroundings(

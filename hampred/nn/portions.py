@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Places = NDArray[np.int32]
 
-PAIRS = 4096
-"""Pairs of atoms in a portion."""
+PAIRS = 512
+"""Pairs of atoms in a portion: what the caches of a processor hold."""
 
 ROWS = 512
 """Rows of a portion of a product of sparse matrices."""
