@@ -11,12 +11,12 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from e3nn import o3
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hampred.basis import OrbitalBasis
 from hampred.harmonics import ao_to_irreps
+from hampred.irreps import o3
 
 
 @lru_cache

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 from hampred.basis import OrbitalBasis
@@ -15,6 +14,7 @@ from hampred.data.graph import HamiltonianGraph
 from hampred.data.inputs import LOCAL
 from hampred.data.statistics import BlockStatistics
 from hampred.errors import HampredError
+from hampred.irreps import o3
 from hampred.nn.conditions import VECTORS
 from hampred.nn.radial import envelope
 

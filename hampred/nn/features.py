@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 from hampred.blocks.decomposer import BlockDecomposer
+from hampred.irreps import o3
 from hampred.nn.norm import DegreeLinear, degree_index
 
 

@@ -33,6 +33,11 @@ def test_import_is_quick_and_lazy():
     assert output.strip() == "[]" and seconds < 1.0
 
 
+def test_predictions_do_not_wait_for_the_compiler_of_torch():
+    code = "import sys, hampred.inference, hampred.nn.models.tensor_product; print('torch._dynamo' in sys.modules)"
+    assert fresh(code)[1].strip() == "False"
+
+
 def test_package_offers_what_it_names():
     import hampred
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
+from hampred.irreps import o3
 from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet, Hidden
 from hampred.nn.conditions import Conditions
 from hampred.nn.features import FeatureLinear, FeatureNorm, Features, IrrepsPlaces

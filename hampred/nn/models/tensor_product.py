@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from e3nn import o3
 from e3nn.nn import Gate
 from torch import Tensor, nn
 
 from hampred.basis import OrbitalBasis
 from hampred.data.graph import HamiltonianGraph
+from hampred.irreps import o3
 from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet, Hidden
 from hampred.nn.conditions import Conditions
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
