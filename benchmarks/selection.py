@@ -29,6 +29,7 @@ from hampred.data.split import split_samples
 from hampred.data.store import Store, write_store
 from hampred.errors import HampredError
 from hampred.evaluation.evaluate import evaluate
+from hampred.evaluation.selection import orbitals_of_elements
 from hampred.inference import Predictor
 from hampred.model_file import load_model
 
@@ -105,7 +106,9 @@ def by_select(store: Store, pool: np.ndarray, chosen: list[int], count: int, mod
                     places.append(int(k))
                     rows.append((atoms.numbers, predictor.invariants(atoms, charge)))
                     line.show("looking at the pool", len(places), len(pool))
-        write_json(kept, [places[k] for k in most_representative(familiarity, rows, count)])
+        write_json(
+            kept, [places[k] for k in most_representative(familiarity, rows, count, orbitals_of_elements(predictor))]
+        )
     return json.loads(kept.read_text())
 
 

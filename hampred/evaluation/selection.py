@@ -65,5 +65,10 @@ def select(
         report("looking at structures", done, len(pool))
     if not rows:
         raise HampredError("No structure of the pool holds only elements that the training labels have.")
-    chosen = most_representative(familiarity, rows, count, report)
+    chosen = most_representative(familiarity, rows, count, orbitals_of_elements(predictor), report)
     return Selection([names[k] for k in chosen], [novelties[k] for k in chosen], unknown)
+
+
+def orbitals_of_elements(predictor: Predictor) -> dict[int, float]:
+    """Orbitals of an atom of each element that a model knows: rows of H, to whose error it adds."""
+    return {z: float(predictor.basis.layout([z]).n_orbitals) for z in predictor.basis.elements}

@@ -20,6 +20,9 @@ from hampred.inference import Predictor
 from hampred.model_file import load_model, save_model
 from hampred.nn.models import architectures
 
+WEIGHTS = {1: 5.0, 6: 14.0, 8: 14.0, 14: 13.0}
+"""Of atoms in a choice."""
+
 
 def random_atoms(rng: np.random.Generator, n: int = 30, d: int = 5) -> tuple[np.ndarray, np.ndarray]:
     """Atomic numbers and invariants."""
@@ -165,7 +168,7 @@ def test_a_model_file_keeps_what_the_model_knows(predictor, rng, tmp_path):
         np.testing.assert_allclose(kept.elements[z].rows, part.rows, rtol=1e-5, atol=1e-6)
     older = Familiarity.from_arrays({name: array for name, array in known.arrays().items() if "rows" not in name})
     assert older is not None and most_representative(
-        older, [(a.numbers, predictor.invariants(a)) for a in structures], 1
+        older, [(a.numbers, predictor.invariants(a)) for a in structures], 1, WEIGHTS
     )
 
 
@@ -193,31 +196,33 @@ def test_choice_takes_what_many_are_like_and_no_look_alikes(rng):
     group, other, alone = 20 + rng.normal(size=(30, 3)), rng.normal(size=(10, 3)) - [40, 0, 0], np.array([[0, 0, 90.0]])
     known = Familiarity.fit(structures_of(usual[:20]))
     pool = structures_of(np.concatenate([group, other, alone, usual[20:]]))
-    chosen = most_representative(known, pool, 3)
+    chosen = most_representative(known, pool, 3, WEIGHTS)
     assert chosen[0] < 30 and 30 <= chosen[1] < 40 and chosen[2] == 40  # one of each group, what is alone after them
-    assert sorted(most_representative(known, pool, 100)) == list(range(len(pool)))
-    assert 0 <= most_representative(known, structures_of(group, 1) + structures_of(group[:1], 9), 1)[0] < 31
+    assert sorted(most_representative(known, pool, 100, WEIGHTS)) == list(range(len(pool)))
+    assert 0 <= most_representative(known, structures_of(group, 1) + structures_of(group[:1], 9), 1, WEIGHTS)[0] < 31
 
 
 def test_choice_is_that_of_all_gains_computed_anew(rng):
     train, pool, told = random_atoms(rng, 20), [random_atoms(rng, int(n)) for n in rng.integers(1, 9, 25)], []
     known = Familiarity.fit([train])
-    chosen = most_representative(known, pool, 8, lambda *state: told.append(state))
+    chosen = most_representative(known, pool, 8, WEIGHTS, lambda *state: told.append(state))
     assert told[-1] == ("comparing structures", 25, 25)
     for step, best in enumerate(chosen):
-        far = [distance_from(known, [train, *(pool[k] for k in chosen[:step]), pool[new]], pool) for new in range(25)]
-        assert far[best] == pytest.approx(min(far), rel=1e-4)
+        doubts = [doubt(known, [train, *(pool[k] for k in chosen[:step]), pool[new]], pool) for new in range(25)]
+        assert doubts[best] == pytest.approx(min(doubts), rel=1e-4)
 
 
-def distance_from(known: Familiarity, labels: list, pool: list) -> float:
-    """Sum over all atoms of a pool of the distance to the nearest labelled atom of the element."""
+def doubt(known: Familiarity, labels: list, pool: list) -> float:
+    """Sum over all atoms of a pool of the variance at their distance to the nearest labelled atom of the element."""
     total = 0.0
     for z, part in known.elements.items():
         ours, theirs = (
             part.points(np.concatenate([invariants[numbers == z] for numbers, invariants in structures]))
             for structures in (pool, labels)
         )
-        total += np.linalg.norm(ours[:, None] - theirs, axis=-1).min(axis=1).sum()
+        length = 2 * np.median(np.linalg.norm(ours[:, None] - ours, axis=-1))
+        distance = np.linalg.norm(ours[:, None] - theirs, axis=-1).min(axis=1)
+        total += WEIGHTS[z] * (1 - np.exp(-((distance / length) ** 2))).sum()
     return total
 
 
@@ -225,4 +230,4 @@ def test_a_broken_structure_in_a_pool_does_no_harm(rng):
     known = Familiarity.fit([random_atoms(rng, 200)])
     numbers, invariants = random_atoms(rng, 5)
     pool = [(numbers, invariants * 1e9), (numbers, invariants * 1e9), (numbers, invariants + 1)]
-    assert set(most_representative(known, pool, 3)) == {0, 1, 2}
+    assert set(most_representative(known, pool, 3, WEIGHTS)) == {0, 1, 2}
