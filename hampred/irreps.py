@@ -4,11 +4,18 @@ One function of e3nn is decorated with ``torch.compiler.disable``, which imports
 a prediction takes to start, for a mark that only code to be compiled would read.
 """
 
+from typing import Any
 from unittest.mock import patch
 
 import torch
 
-with patch.object(torch.compiler, "disable", lambda function: function):
+
+def _unmarked(function: Any = None, **_: Any) -> Any:
+    """A function as it is; or, where options are given, what returns one as it is."""
+    return _unmarked if function is None else function
+
+
+with patch.object(torch.compiler, "disable", _unmarked):
     from e3nn import o3
 
 __all__ = ["o3"]

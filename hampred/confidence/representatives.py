@@ -1,4 +1,4 @@
-"""Which structures of a pool are most worth labelling: those whose atoms stand for most of what the labels lack."""
+"""Which structures of a pool are most worth labelling: those that tell most of its atoms."""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
