@@ -92,7 +92,7 @@ def learn(arguments, store: Store, pool: np.ndarray, test: list[str], counts: li
 
 
 def by_select(store: Store, pool: np.ndarray, chosen: list[int], count: int, model: Path, out: Path) -> list[int]:
-    """Labels that stand for most of what the last model does not know; kept in a file."""
+    """Labels that would say most about the pool, as the last model sees it; kept in a file."""
     kept = out / "chosen.json"
     if not kept.is_file():
         predictor = Predictor(load_model(model))

@@ -1,7 +1,7 @@
 """e3nn's irreps, `o3`, without the compiler of torch.
 
 One function of e3nn is decorated with ``torch.compiler.disable``, which imports that compiler: a third of the time that
-a prediction takes to start, for a mark that only code to be compiled would read.
+a prediction takes to start, for a mark that only code to be compiled would read (`change_basis_real_to_complex`).
 """
 
 from typing import Any

@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 
 class _OfState:
-    """What the class of a state brings, which stands before `AtLevel`; declared only."""
+    """What the class of a state, which stands before `AtLevel`, brings; and no spin, no temperature where it has none."""
 
     atoms: Atoms
     charge: int

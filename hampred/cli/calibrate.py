@@ -1,4 +1,4 @@
-"""`hampred calibrate`: how large the errors of a model are, learned from labels of other molecules."""
+"""`hampred calibrate`: how large the errors of a model are, learned from labels that it was not trained on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def calibrate(
     model: Annotated[Path, typer.Option(help="Run folder or model file.")],
-    data: Annotated[list[Path], typer.Option(help="Store of labels that it was not trained on; repeatable.")],
+    data: Annotated[
+        list[Path], typer.Option(help="Store of labels of molecules that the training lacked; repeatable.")
+    ],
     out: Annotated[Path, typer.Option(help="File of the calibrated model.")] = Path("calibrated.safetensors"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -36,10 +38,10 @@ def calibrate(
     before = load_model(model)
     with ProgressLine() as line:
         after = with_bounds(validated_by(before, data), data, line.show)
-    assert after.calibration is not None  # some label is left
-    save_model(out, after)
-    old, new = (found.calibration.usual_bounds if found.calibration else {} for found in (before, after))
     found = after.calibration
+    assert found is not None  # some label is left
+    save_model(out, after)
+    new, old = (law.bounds(found.usual) if law else {} for law in (found, before.calibration))
     if as_json:
         told = {"model": str(model), "file": str(out), "bounds": new, "bounds_before": old, "coverage": found.coverage}
         told |= {"n_structures": found.n_structures, "n_molecules": found.n_molecules, "notes": found.notes}
@@ -52,4 +54,6 @@ def calibrate(
         typer.echo(f"note: {note}", err=True)
     labels = f"{counted(found.n_structures, 'label')} of {counted(found.n_molecules, 'molecule')}"
     share, spread = (100 * x for x in found.coverage)
-    typer.echo(f"{out}: bounds from {labels}, within which {share:.0f} ± {spread:.0f} % of new errors are expected")
+    typer.echo(
+        f"{out}: bounds from {labels}, within which {share:.0f} ± {spread:.0f} % of the errors of others like these are expected"
+    )

@@ -200,7 +200,7 @@ def _calibration(header: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "calibrated_on": f"{counted(found.n_structures, 'label')} of {counted(found.n_molecules, 'molecule')}",
         "expected_within_bounds": f"{share:.0f} ± {spread:.0f} %",
-        **{f"usual_bound.{metric}": bound for metric, bound in found.usual_bounds.items()},
+        **{f"usual_bound.{metric}": bound for metric, bound in found.bounds(found.usual).items()},
         "notes": found.notes,
     }
 

@@ -127,12 +127,11 @@ class Calibration:
         level = int(mean > self.usual) + int(mean > self.largest)
         if self.newest is not None:
             level = max(level, sum(float(novelty.max()) > limit for limit in self.newest))
-        return Confidence(novelty, level, {name: q * mean**b for name, (b, q) in self.laws.items()})
+        return Confidence(novelty, level, self.bounds(mean))
 
-    @property
-    def usual_bounds(self) -> dict[str, float]:
-        """Metric → bound of a structure whose mean novelty is `usual`."""
-        return {metric: q * self.usual**power for metric, (power, q) in self.laws.items()}
+    def bounds(self, mean_novelty: float) -> dict[str, float]:
+        """Metric → bound of a structure whose atoms have some mean novelty, such as `usual`."""
+        return {metric: q * mean_novelty**power for metric, (power, q) in self.laws.items()}
 
     @property
     def independent(self) -> tuple[int, str]:
@@ -143,7 +142,8 @@ class Calibration:
     def coverage(self) -> tuple[float, float]:
         """Share of the errors of new structures, drawn like the n independent ones, that is expected within the bounds.
 
-        The k-th smallest of n scores covers a share that follows the distribution Beta(k, n + 1 − k) (Vovk 2012).
+        The k-th smallest of n scores covers a share that follows the distribution Beta(k, n + 1 − k) (Vovk 2012);
+        exactly so for one structure of each molecule and a power that is given.
 
         Returns:
             Mean and standard deviation over draws of the calibration structures.
@@ -158,7 +158,7 @@ class Calibration:
         n, what = self.independent
         if n >= FEWEST:
             return []
-        counted = f"{n} validation {what}{'' if n == 1 else 's'}"
+        counted = f"{n} calibration {what}{'' if n == 1 else 's'}"
         return [
             f"bounds from {counted} are too small: {100 * SHARE:.0f} % need {FEWEST} (raise split.validation, or "
             "calibrate on more labels: hampred calibrate)"

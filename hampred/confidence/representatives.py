@@ -1,10 +1,11 @@
-"""Which structures of a pool are most worth labelling: those that tell most of its atoms."""
+"""Which structures of a pool are most worth labelling: those whose labels would say most about its atoms."""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
 
 from hampred.confidence.familiarity import Familiarity, KnownAtoms, evenly
 
@@ -14,6 +15,9 @@ Report = Callable[[str, int, int], None]
 
 MOST_TARGETS = 2000
 """Atoms of each element, evenly over the pool, whose variances are added up."""
+
+ALIKE = 0.1
+"""Smallest length ℓ, in widths of the invariants in the training labels: a pool of one atom, or of atoms all alike."""
 
 REACH = 2.0
 """Length ℓ over which a label tells something, in units of the median distance between the atoms of the pool."""
@@ -32,7 +36,8 @@ class Doubt:
         every = np.concatenate(self._atoms)
         self._targets = every[evenly(len(every), MOST_TARGETS)]
         self._norms = (self._targets**2).sum(axis=1)
-        self._length = REACH * float(np.median(np.sqrt(self._squares(self._targets)))) or 1.0  # all alike: widths are 1
+        apart = pdist(self._targets)
+        self._length = max(REACH * float(np.median(apart)) if len(apart) else 0.0, ALIKE)
         self._weight = weight * len(every) / len(self._targets)
         self.variance = self._variance(known.points(known.rows).astype(np.float32))
 
@@ -64,12 +69,12 @@ def most_representative(
     weights: Mapping[int, float],
     report: Report = lambda label, done, total: None,
 ) -> list[int]:
-    """Structures whose labels tell most of the atoms of a pool, one after the other.
+    """Structures whose labels would say most about the atoms of a pool, one after the other.
 
     Errors grow with the distance from the nearest label in the last layer of a network (Janet et al., Chem. Sci. 10,
     7913 (2019)), and a network of finite reach learns from atoms. The structure is taken that lowers the sum over the
-    atoms of the pool of the variance (see `Doubt`) most, then the next with that among the labelled: what many atoms
-    of the pool resemble comes first, nothing twice, and a broken structure that resembles nothing else counts no more
+    atoms of the pool of the variance (see `Doubt`) most, then the next, with the first one counted as labelled: what
+    many atoms of the pool resemble comes first, nothing twice, and a broken structure that resembles nothing else counts no more
     than its own atoms (greedy facility location, within 1 − 1/e of the best choice: Nemhauser, Wolsey and Fisher,
     Math. Program. 14, 265 (1978)). Gains only fall from one choice to the next, so that few of them are computed again
     (Minoux 1978).

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from hampred.confidence import Calibration, Familiarity
@@ -49,7 +50,16 @@ def calibrate(path: Path, stores: Sequence[Path | str], report: Report = lambda 
 def with_familiarity(
     model: Model, stores: Sequence[Path | str], report: Report = lambda label, done, total: None
 ) -> Model:
-    """A model that knows the atoms of its training labels; arguments as of `calibrate`."""
+    """A model that knows the atoms of its training labels.
+
+    Args:
+        model: Just trained.
+        stores: Of its labels.
+        report: Told what is being done, how much is done, and of how much.
+
+    Raises:
+        HampredError: A store is missing or damaged.
+    """
     predictor = Predictor(replace(model, familiarity=None, calibration=None))
     keys = model.split.get("train", ())
     some = [keys[k] for k in evenly(len(keys), MOST_LABELS)]
@@ -84,11 +94,11 @@ def with_bounds(model: Model, stores: Sequence[Path | str], report: Report = lam
 
 
 def validated_by(model: Model, stores: Sequence[Path | str]) -> Model:
-    """A model whose validation labels are all of some stores that it was neither trained on nor is to be tested on.
+    """A model to whose validation labels belong all of some stores that it was not trained on or keeps for tests.
 
     Args:
         model: With `familiarity`, as every finished training leaves it.
-        stores: Labels of its basis and level of theory.
+        stores: Labels of its elements, basis and level of theory.
 
     Raises:
         HampredError: The training has not ended, a store does not fit the model, or no label is left.
@@ -100,21 +110,35 @@ def validated_by(model: Model, stores: Sequence[Path | str]) -> Model:
     for path in stores:
         with Store(path) as store:
             require_fit(predictor, store)
+            _require_known(model.familiarity, store)
             keys += [key for key in store.keys if key not in taken]
     if not keys:
         raise HampredError(f"The model was trained on or is to be tested on all labels of {stores[0]}: give others.")
-    return replace(model, split={**model.split, "validation": list(dict.fromkeys(keys))})
+    kept = dict.fromkeys([*model.split.get("validation", ()), *keys])
+    return replace(model, split={**model.split, "validation": list(kept)})
+
+
+def _require_known(familiarity: Familiarity, store: Store) -> None:
+    """Refuses a store with elements that no training label had.
+
+    Raises:
+        HampredError: It has some.
+    """
+    strange = [chemical_symbols[z] for z in np.unique(store.numbers) if z not in familiarity.elements]
+    if strange:
+        raise HampredError(f"{store.path} holds {', '.join(strange)}, which the model does not know: give others.")
 
 
 def _labels(
     stores: Sequence[Path | str], keys: Sequence[str], what: str, report: Report
 ) -> Iterator[tuple[str, HamiltonianSample]]:
-    """Names of molecules and labels of some keys, one after the other."""
-    wanted, done = set(keys), 0
+    """Names of molecules and labels of some keys, one after the other, each once."""
+    wanted, total, done = set(keys), len(set(keys)), 0
     for path in stores:
         with Store(path) as store:
             for index, key in enumerate(store.keys):
                 if key in wanted:
+                    wanted.discard(key)
                     yield store.molecules[index], store[index]
                     done += 1
-                    report(what, done, len(wanted))
+                    report(what, done, total)

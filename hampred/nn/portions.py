@@ -23,7 +23,7 @@ IntArray = NDArray[np.int64]
 Places = NDArray[np.int32]
 
 PAIRS = 512
-"""Pairs of atoms in a portion: what the caches of a processor hold."""
+"""Pairs of atoms, or atoms alone, in a portion: few enough for the caches of a processor."""
 
 ROWS = 512
 """Rows of a portion of a product of sparse matrices."""

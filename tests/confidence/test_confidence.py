@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import pdist
 from untrained import crystal_model
 
 from hampred.confidence import Calibration, Familiarity, most_representative
@@ -107,7 +108,11 @@ def test_a_molecule_counts_once_however_many_labels_it_has():
 
 
 def test_bounds_of_too_few_labels_or_molecules_are_told():
-    for n, molecules, told in ((9, "a" * 9, ""), (8, "a" * 8, "8 validation labels"), (30, "abc" * 10, "3 validation")):
+    for n, molecules, told in (
+        (9, "a" * 9, ""),
+        (8, "a" * 8, "8 calibration labels"),
+        (30, "abc" * 10, "3 calibration"),
+    ):
         notes = Calibration.fit(ones(n), [{"x": 1.0}] * n, [*molecules]).notes
         assert [told in note for note in notes] == [True] * bool(told)
 
@@ -220,7 +225,7 @@ def doubt(known: Familiarity, labels: list, pool: list) -> float:
             part.points(np.concatenate([invariants[numbers == z] for numbers, invariants in structures]))
             for structures in (pool, labels)
         )
-        length = 2 * np.median(np.linalg.norm(ours[:, None] - ours, axis=-1))
+        length = 2 * np.median(pdist(ours))
         distance = np.linalg.norm(ours[:, None] - theirs, axis=-1).min(axis=1)
         total += WEIGHTS[z] * (1 - np.exp(-((distance / length) ** 2))).sum()
     return total

@@ -97,7 +97,7 @@ def test_info_tells_the_calibration(calibrated_model, small_model, capsys):
     usual = known.confidence(np.array([known.usual])).bounds
     assert {f"usual_bound.{metric}": bound for metric, bound in usual.items()}.items() <= told.items()
     assert told["expected_within_bounds"] == "50 ± 29 %"  # of one number, the next is as often the larger
-    assert "bounds from 1 validation label are too small: 90 % need 9 (raise split.validation, or" in told["notes"][0]
+    assert "bounds from 1 calibration label are too small: 90 % need 9 (raise split.validation, or" in told["notes"][0]
     assert main(["info", str(small_model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["calibrated"] is False
 
@@ -109,14 +109,14 @@ def test_bounds_are_learned_again_from_labels_of_other_molecules(calibrated_mode
     save_model(untested, replace(model, split={"train": model.split["train"]}))
     run = ["calibrate", "--data", str(small_store), "--out", str(out)]
     assert main([*run, "--model", str(untested)]) == 0
-    assert "bounds from 1 label of 1 molecule, within which 50 ± 29 % of new errors" in capsys.readouterr().out
+    assert "bounds from 1 label of 1 molecule, within which 50 ± 29 % of the errors" in capsys.readouterr().out
     again = load_model(out)
     assert again.split["validation"] == model.split["validation"]
     assert again.calibration.to_dict() == model.calibration.to_dict()
     for name, weights in again.net.weights().items():
         assert weights.equal(model.net.weights()[name]), name
     assert main([*run, "--model", str(untested), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["bounds"] == again.calibration.usual_bounds
+    assert json.loads(capsys.readouterr().out)["bounds"] == again.calibration.bounds(again.calibration.usual)
 
 
 def test_labels_that_teach_no_bounds_are_refused(calibrated_model, small_model, small_store, tmp_path, capsys):
