@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 
 class _OfState:
-    """What the class of a state, which stands before `AtLevel`, brings; and no spin, no temperature where it has none."""
+    """What the class of a state, which stands before `AtLevel`, brings; spin and temperature where it has none."""
 
     atoms: Atoms
     charge: int

@@ -54,6 +54,5 @@ def calibrate(
         typer.echo(f"note: {note}", err=True)
     labels = f"{counted(found.n_structures, 'label')} of {counted(found.n_molecules, 'molecule')}"
     share, spread = (100 * x for x in found.coverage)
-    typer.echo(
-        f"{out}: bounds from {labels}, within which {share:.0f} ± {spread:.0f} % of the errors of others like these are expected"
-    )
+    expected = f"{share:.0f} ± {spread:.0f} % of the errors of others like these"
+    typer.echo(f"{out}: bounds from {labels}, within which {expected} are expected")

@@ -74,10 +74,10 @@ def most_representative(
     Errors grow with the distance from the nearest label in the last layer of a network (Janet et al., Chem. Sci. 10,
     7913 (2019)), and a network of finite reach learns from atoms. The structure is taken that lowers the sum over the
     atoms of the pool of the variance (see `Doubt`) most, then the next, with the first one counted as labelled: what
-    many atoms of the pool resemble comes first, nothing twice, and a broken structure that resembles nothing else counts no more
-    than its own atoms (greedy facility location, within 1 − 1/e of the best choice: Nemhauser, Wolsey and Fisher,
-    Math. Program. 14, 265 (1978)). Gains only fall from one choice to the next, so that few of them are computed again
-    (Minoux 1978).
+    many atoms of the pool resemble comes first, nothing twice, and a broken structure that resembles nothing else
+    counts no more than its own atoms (greedy facility location, within 1 − 1/e of the best choice: Nemhauser, Wolsey
+    and Fisher, Math. Program. 14, 265 (1978)). Gains only fall from one choice to the next, so that few of them are
+    computed again (Minoux 1978).
 
     Args:
         familiarity: Of the training labels.
