@@ -76,6 +76,8 @@ class Calibration:
     that each molecule counts once.
 
     What is usual is told of the mean and of the newest atom, which one broken bond in a large molecule shows alone.
+    Bounds shrink no further than to those of the least novel calibration structure: nothing is known of the errors on
+    perfect crystals, whose atoms are all alike, from rattled ones.
 
     Attributes:
         laws: Metric → (b, q).
@@ -84,6 +86,7 @@ class Calibration:
         n_molecules: Different molecules among them.
         n_structures: Structures.
         newest: As ``usual`` and ``largest``, of the newest atom in place of the mean; None of older model files.
+        smallest: Smallest mean novelty among them.
     """
 
     laws: Mapping[str, tuple[float, float]]
@@ -92,6 +95,7 @@ class Calibration:
     n_molecules: int
     n_structures: int
     newest: tuple[float, float] | None = None
+    smallest: float = LEAST
 
     @classmethod
     def fit(
@@ -115,7 +119,7 @@ class Calibration:
             if known.any():
                 laws[metric] = _law(u[known], e[known], _weights(names[known]))
         mean, most = ((weighted_quantile(each, _weights(names), SHARE), float(each.max())) for each in (u, newest))
-        return cls(laws, *mean, len(set(molecules)), len(u), most)
+        return cls(laws, *mean, len(set(molecules)), len(u), most, float(u.min()))
 
     def confidence(self, novelty: Array) -> Confidence:
         """What is known of a prediction.
@@ -123,7 +127,7 @@ class Calibration:
         Args:
             novelty: Of its atoms [n_atoms].
         """
-        mean = max(float(novelty.mean()), LEAST)
+        mean = float(novelty.mean())
         level = int(mean > self.usual) + int(mean > self.largest)
         if self.newest is not None:
             level = max(level, sum(float(novelty.max()) > limit for limit in self.newest))
@@ -131,7 +135,8 @@ class Calibration:
 
     def bounds(self, mean_novelty: float) -> dict[str, float]:
         """Metric → bound of a structure whose atoms have some mean novelty, such as `usual`."""
-        return {metric: q * mean_novelty**power for metric, (power, q) in self.laws.items()}
+        tested = max(mean_novelty, self.smallest)
+        return {metric: q * tested**power for metric, (power, q) in self.laws.items()}
 
     @property
     def independent(self) -> tuple[int, str]:
@@ -182,7 +187,8 @@ class Calibration:
         if data.get("newest") is not None:
             usual, largest = data["newest"]
             newest = float(usual), float(largest)
-        return cls(laws, float(data["usual"]), float(data["largest"]), *counts, newest)
+        smallest = float(data.get("smallest", LEAST))
+        return cls(laws, float(data["usual"]), float(data["largest"]), *counts, newest, smallest)
 
 
 def weighted_quantile(values: Array, weights: Array, share: float) -> float:

@@ -135,6 +135,14 @@ def test_one_strange_atom_of_many_is_warned_of():
     assert older.newest is None and [older.confidence(chain).level for chain in chains] == [0, 0, 0]
 
 
+def test_bounds_shrink_no_further_than_what_was_tested():
+    """A perfect crystal is less novel than any of the rattled ones that calibrated; its error need not be smaller."""
+    fitted = Calibration.fit(ones(5, 0.5) + ones(5, 2.0), [{"x": 1.0}] * 10, [str(k) for k in range(10)])
+    assert fitted.laws["x"][0] > 0.1 and fitted.smallest == 0.5
+    perfect, least = (fitted.confidence(np.full(3, u)).bounds["x"] for u in (1e-6, 0.5))
+    assert perfect == least < fitted.confidence(np.full(3, 2.0)).bounds["x"]
+
+
 def test_atoms_without_any_novelty_do_no_harm():
     fitted = Calibration.fit(ones(9) + ones(1, 0.0), [{"x": 1.0}] * 10, [str(k) for k in range(10)])
     assert np.isfinite(fitted.laws["x"]).all()
