@@ -35,7 +35,7 @@ td.long {{ overflow-wrap: anywhere; }}
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """No outside resource and no request, whatever stands in the page; no script but those whose hash the page names."""
 
-GAP_BOUND = "± holds 90 % of the errors of gaps of the validation labels; ? = unlike all of them, no bound is known"
+GAP_BOUND = "± holds 90 % of the errors of gaps of the calibration labels; ? = unlike all of them, no bound is known"
 """What the bounds of `bounded` mean for gaps."""
 
 

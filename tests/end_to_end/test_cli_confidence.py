@@ -54,7 +54,7 @@ def test_predict_tells_the_bounds_and_what_is_unusual(calibrated_model, pool, tm
     out = tmp_path / "out"
     assert main(["predict", str(tmp_path / "far.xyz"), "--model", str(calibrated_model), "--out", str(out)]) == 0
     printed = capsys.readouterr()
-    assert "± holds 90 % of the errors of gaps of the validation labels" in printed.out
+    assert "± holds 90 % of the errors of gaps of the calibration labels" in printed.out
     assert "unlike the labels" in printed.err and "bounds of errors were not tested so far away" in printed.err
     told = json.loads((out / "summary.json").read_text())["structures"][0]
     assert told["warning"] == "unlike the labels" and told["bound_gap_mae_meV"] > 0 and told["mean_novelty"] > 1
