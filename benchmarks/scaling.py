@@ -14,6 +14,7 @@ width: the time is that of a trained model, the energies are about those of the 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")  # virtual machines take their time to find huge pages
 
 import time
 from collections.abc import Iterator

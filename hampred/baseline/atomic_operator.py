@@ -1,5 +1,6 @@
 """AtomicOperator: an atom as a separable operator of short range."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from hampred.basis import BasisLayout
-from hampred.blocks.matrix import BlockMatrix
+from hampred.blocks.matrix import PORTION, BlockMatrix
 from hampred.interop.integrals import Integrals
 from hampred.interop.neighbors import neighbor_pairs
 from hampred.interop.two_centre import TwoCentre
@@ -123,18 +124,21 @@ class Surroundings:
         atom: The atom.
         number: Its atomic number.
         overlaps: X = ⟨projector|orbital⟩, which fades out at the reach of the projectors [n_projectors, n].
-        places: Element of a matrix's list of values behind each pair of these orbitals [n, n]; one past the end of the
-            list for pairs that the matrix does not hold.
+        places: Of the orbitals of all atoms of two elements: which rows and columns they are of a matrix [n, n], and
+            where the blocks [m_i, m_j, n_i, n_j] between the atoms stand in the list of values.
     """
 
     atom: int
     number: int
     overlaps: Array
-    places: IntArray
+    places: list[tuple[slice, slice, IntArray]]
 
     def add_to(self, values: Array, potential: Array) -> None:
-        """Adds an operator between these orbitals [n, n] to values [n_values + 1] with a spare place at the end."""
-        np.add.at(values, self.places.ravel(), potential.ravel())  # images of one pair have one place
+        """Adds an operator between these orbitals [n, n] to a matrix's values with a `margin` behind them."""
+        for rows, columns, places in self.places:
+            m_i, m_j, n_i, n_j = places.shape
+            blocks = potential[rows, columns].reshape(m_i, n_i, m_j, n_j).transpose(0, 2, 1, 3)
+            np.add.at(values, places.ravel(), blocks.ravel())  # images of one pair have one place
 
 
 def surroundings(
@@ -145,7 +149,7 @@ def surroundings(
     Args:
         integrals: Of the structure.
         projectors: Of each element.
-        matrix: Whose values the places count.
+        matrix: Whose values the places count; blocks that it does not hold have theirs in the `margin`.
         reach: Å, at which projectors have faded out.
     """
     atoms, n = integrals.atoms, len(integrals.atoms)
@@ -153,7 +157,7 @@ def surroundings(
     table = np.column_stack([pairs, shifts])
     table = np.concatenate([table, np.arange(n)[:, None] * [1, 1, 0, 0, 0]])
     distances = np.concatenate([np.linalg.norm(vectors, axis=1), np.zeros(n)])
-    order = np.argsort(table[:, 0], kind="stable")
+    order = np.lexsort((atoms.numbers[table[:, 1]], table[:, 0]))
     table, strength = table[order], (1 - (distances[order] / reach) ** 6) ** 3
     touching = TwoCentre(atoms, table[:, :2], table[:, 2:])
     shells = {z: [[l, [a, 1.0]] for l, a in some] for z, some in projectors.items()}
@@ -161,20 +165,28 @@ def surroundings(
     for atom, (first, last, x) in enumerate(zip(touching.starts, touching.starts[1:], overlaps)):
         members, cells = table[first:last, 1], table[first:last, 2:]
         fade = np.repeat(strength[first:last], integrals.layout.sizes[members])
-        yield Surroundings(atom, int(atoms.numbers[atom]), x * fade, _places(matrix, members, cells))
+        yield Surroundings(atom, int(atoms.numbers[atom]), x * fade, list(_places(matrix, members, cells)))
 
 
-def _places(matrix: BlockMatrix, members: IntArray, cells: IntArray) -> IntArray:
-    """See `Surroundings.places`, for atoms [m] in the cells [m, 3]."""
-    m, sizes = len(members), matrix.layout.sizes[members]
+def margin(matrix: BlockMatrix) -> int:
+    """Values behind those of a matrix that take up what is added to blocks that it does not hold."""
+    return int(matrix.layout.sizes.max()) ** 2
+
+
+def _places(matrix: BlockMatrix, members: IntArray, cells: IntArray) -> Iterator[tuple[slice, slice, IntArray]]:
+    """See `Surroundings.places`, for atoms [m], sorted by element, in the cells [m, 3]."""
+    m = len(members)
     i, j = np.repeat(np.arange(m), m), np.tile(np.arange(m), m)
     block = matrix.find(np.stack([members[i], members[j]], axis=1), cells[j] - cells[i]).reshape(m, m)
-    start = np.where(block < 0, -1, matrix.starts[block])
-    owner = np.repeat(np.arange(m), sizes)
-    component = np.arange(len(owner)) - (np.cumsum(sizes) - sizes)[owner]
-    start = start[np.ix_(owner, owner)]
-    places = start + component[:, None] * sizes[owner] + component
-    return np.where(start < 0, matrix.starts[-1], places)
+    start = np.where(block < 0, matrix.starts[-1], matrix.starts[block])
+    bounds = np.flatnonzero(np.diff(matrix.layout.numbers[members], prepend=0, append=0))
+    sizes = matrix.layout.sizes[members]
+    offsets = np.append(0, np.cumsum(sizes))
+    for (a, b), (c, d) in itertools.product(itertools.pairwise(bounds), repeat=2):
+        n_i, n_j = sizes[a], sizes[c]
+        within = np.arange(n_i * n_j).reshape(n_i, n_j)
+        rows, columns = slice(offsets[a], offsets[b]), slice(offsets[c], offsets[d])
+        yield rows, columns, start[a:b, c:d, None, None] + within
 
 
 def orbital_values(layout: BasisLayout, of_atoms: Sequence[Array]) -> Array:
@@ -185,4 +197,9 @@ def orbital_values(layout: BasisLayout, of_atoms: Sequence[Array]) -> Array:
 
 def half_anticommutator(matrix: BlockMatrix, diagonal: Array) -> Array:
     """Values of ½ (d M + M d) with a diagonal matrix d [n_orbitals]."""
-    return 0.5 * (diagonal[matrix.rows] + diagonal[matrix.columns]) * matrix.values
+    values = np.empty_like(matrix.values)
+    for first in range(0, len(values), PORTION):
+        some = slice(first, first + PORTION)
+        mean = 0.5 * (diagonal[matrix.rows[some]] + diagonal[matrix.columns[some]])
+        values[some] = mean * matrix.values[some]
+    return values

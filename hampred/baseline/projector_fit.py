@@ -14,6 +14,7 @@ from hampred.baseline.atomic_operator import (
     Shell,
     crowding,
     half_anticommutator,
+    margin,
     orbital_values,
     projector_shells,
     surroundings,
@@ -120,7 +121,7 @@ def _equations(
     numbers = sample.atoms.numbers.tolist()
     slopes = [n - terms[z].crowding for z, n in zip(numbers, crowding(sample.atoms, reach))]
     nothing = {z: np.zeros(terms[z].n_orbital_shells) for z in numbers}
-    features = {z: np.zeros((2, terms[z].count, len(s.values) + 1)) for z in set(numbers)}
+    features = {z: np.zeros((2, terms[z].count, len(s.values) + margin(s))) for z in set(numbers)}
     for z in features:
         first, m = len(terms[z].couplings), terms[z].n_orbital_shells
         for k, unit in enumerate(np.eye(m)):
@@ -128,7 +129,7 @@ def _equations(
                 own = [unit * n**power if x == z else nothing[x] for x, n in zip(numbers, slopes)]
                 here = orbital_values(layout, own)
                 for matrix, row in ((s, first + k), (t, first + m + k)):
-                    features[z][power, row, :-1] = half_anticommutator(matrix, here)
+                    features[z][power, row, : len(s.values)] = half_anticommutator(matrix, here)
     for here in surroundings(integrals, {z: term.shells for z, term in terms.items()}, s, reach):
         term, mine = terms[here.number], features[here.number]
         x = np.split(here.overlaps, np.cumsum([2 * l + 1 for l, _ in term.shells])[:-1])
@@ -141,7 +142,7 @@ def _equations(
     target = sample.hamiltonian.on_pairs_of(s).values - t.values
     if integrals.electric_field.any():  # which is no part of what an atom does
         target = target - integrals.field_potential.values
-    rows = np.concatenate([f[..., :-1].reshape(-1, len(s.values)) for f in features.values()])
+    rows = np.concatenate([f[..., : len(s.values)].reshape(-1, len(s.values)) for f in features.values()])
     return place, *_weighted(rows, target, s, sample)
 
 

@@ -7,7 +7,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
-from hampred.baseline.atomic_operator import AtomicOperator, crowding, half_anticommutator, orbital_values, surroundings
+from hampred.baseline.atomic_operator import (
+    AtomicOperator,
+    crowding,
+    half_anticommutator,
+    margin,
+    orbital_values,
+    surroundings,
+)
 from hampred.baseline.projector_fit import fitted_operators
 from hampred.blocks.matrix import BlockMatrix
 from hampred.errors import HampredError
@@ -63,12 +70,15 @@ class Projectors:
         weights = [o.weights(n) for o, n in zip(operators, crowding(integrals.atoms, self.reach))]
         shifts = orbital_values(integrals.layout, [c @ o.shifts for c, o in zip(weights, operators)])
         scales = orbital_values(integrals.layout, [c @ o.scales for c, o in zip(weights, operators)])
-        values = np.append(t.values + half_anticommutator(s, shifts) + half_anticommutator(t, scales), 0.0)
+        values = np.append(t.values, np.zeros(margin(s)))
+        own = values[: len(t.values)]
+        own += half_anticommutator(s, shifts)
+        own += half_anticommutator(t, scales)
         shells = {z: operator.shells for z, operator in self.operators.items()}
         for here in surroundings(integrals, shells, s, self.reach):
             w = np.tensordot(weights[here.atom], operators[here.atom].matrices, 1)
             here.add_to(values, here.overlaps.T @ w @ here.overlaps)
-        return s.with_values(values[:-1]).hermitized()
+        return s.with_values(own).hermitized()
 
     def _require_known(self, number: int) -> None:
         if number not in self.operators:

@@ -15,6 +15,10 @@ from hampred.errors import HampredError
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Places = NDArray[np.int32]
+
+PORTION = 2**16
+"""Values that are worked on at a time, so that what is in between stays in the caches."""
 
 PLACES = ("shapes", "starts", "pair_of_value", "local_indices", "rows", "columns", "onsite", "reverse", "_keys")
 """What follows from layout and pairs alone."""
@@ -82,20 +86,27 @@ class BlockMatrix:
     @cached_property
     def local_indices(self) -> tuple[IntArray, IntArray]:
         """Row and column of each value within its own block, 2 × [n_values]."""
-        row, column = np.empty((2, self.starts[-1]), dtype=np.int64)
-        for *_, index in self.groups():
-            row[index], column[index] = np.indices(index.shape[1:])
-        return row, column
+        _, row, width = self._block_rows
+        return np.repeat(row, width), _counted(width)
 
     @cached_property
-    def rows(self) -> IntArray:
+    def rows(self) -> Places:
         """Row of each value in the dense matrix [n_values]."""
-        return np.repeat(self.layout.offsets[self.pairs[:, 0]], np.diff(self.starts)) + self.local_indices[0]
+        pair, row, width = self._block_rows
+        return np.repeat((self.layout.offsets[self.pairs[pair, 0]] + row).astype(np.int32), width)
 
     @cached_property
-    def columns(self) -> IntArray:
+    def columns(self) -> Places:
         """Column of each value in the dense matrix [n_values]."""
-        return np.repeat(self.layout.offsets[self.pairs[:, 1]], np.diff(self.starts)) + self.local_indices[1]
+        pair, _, width = self._block_rows
+        return _counted(width, self.layout.offsets[self.pairs[pair, 1]]).astype(np.int32)
+
+    @property
+    def _block_rows(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Pair, row within the block, and number of values of each row of each block, one behind the other."""
+        heights, widths = self.shapes.T
+        pair = np.repeat(np.arange(len(self.pairs)), heights)
+        return pair, _counted(heights), widths[pair]
 
     @cached_property
     def onsite(self) -> NDArray[np.bool_]:
@@ -123,14 +134,22 @@ class BlockMatrix:
         return self.values[self.starts[pair] : self.starts[pair + 1]].reshape(self.shapes[pair])
 
     def groups(self) -> Iterator[tuple[int, int, IntArray, IntArray]]:
-        """Pairs of like elements: (Z_i, Z_j, pairs [m], value indices [m, n_orbitals_i, n_orbitals_j])."""
+        """Pairs of like elements: (Z_i, Z_j, pairs [m], value indices [m, n_orbitals_i, n_orbitals_j]).
+
+        At most `PORTION` values come at a time, so that two elements may come several times.
+        """
         first, second = self.layout.numbers[self.pairs].T
         for z_i, z_j in itertools.product(np.unique(first), np.unique(second)):
             members = np.flatnonzero((first == z_i) & (second == z_j))
             if len(members):
                 n_i, n_j = self.shapes[members[0]]
-                index = self.starts[members, None, None] + np.arange(n_i * n_j).reshape(n_i, n_j)
-                yield int(z_i), int(z_j), members, index
+                for some in np.array_split(members, -(-len(members) * n_i * n_j // PORTION)):
+                    yield int(z_i), int(z_j), some, self._indices(some)
+
+    def _indices(self, pairs: IntArray) -> IntArray:
+        """Places of the values of some pairs of like elements [m, n_orbitals_i, n_orbitals_j]."""
+        n_i, n_j = self.shapes[pairs[0]]
+        return self.starts[pairs, None, None] + np.arange(n_i * n_j).reshape(n_i, n_j)
 
     def to_sparse(self) -> csr_array:
         """Sparse matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""
@@ -164,7 +183,7 @@ class BlockMatrix:
     def _by_cell(self) -> tuple[IntArray, csr_array]:
         """Lattice vectors R [n_cells, 3], and M(R) as columns [n_orbitals², n_cells], for sums at many k."""
         cells, index = np.unique(self.cell_shifts, axis=0, return_inverse=True)
-        places = self.rows * self.layout.n_orbitals + self.columns
+        places = self.rows.astype(np.int64) * self.layout.n_orbitals + self.columns
         shape = (self.layout.n_orbitals**2, len(cells))
         return cells, csr_array((self.values, (places, index.ravel()[self.pair_of_value])), shape=shape)
 
@@ -172,15 +191,15 @@ class BlockMatrix:
         """The adjoint on the same list of pairs: M_ij(R) becomes M_ji(−R)ᵀ."""
         values = np.empty_like(self.values)
         for _, _, members, index in self.groups():
-            _, n_i, n_j = index.shape
-            values[index] = self.values[
-                self.starts[self.reverse[members], None, None] + np.arange(n_i * n_j).reshape(n_j, n_i).T
-            ]
+            values[index] = self.values[self._indices(self.reverse[members])].transpose(0, 2, 1)
         return self.with_values(values)
 
     def hermitized(self) -> "BlockMatrix":
         """Hermitian part ½ (M_ij(R) + M_ji(−R)ᵀ)."""
-        return self.with_values(0.5 * (self.values + self.transposed().values))
+        hermitian = self.transposed()
+        hermitian.values[:] += self.values
+        hermitian.values[:] *= 0.5
+        return hermitian
 
     def rotated(self, rotation: Array) -> "BlockMatrix":
         """The matrix of the structure whose positions r became Q r: D M Dᵀ.
@@ -218,12 +237,12 @@ class BlockMatrix:
 
     def on_pairs_of(self, other: "BlockMatrix") -> "BlockMatrix":
         """The same matrix on the list of pairs of another: blocks that are not there are zero, others are left out."""
-        first = other.starts[:-1]
         index = self.find(other.pairs, other.cell_shifts)
-        offset = np.where(index < 0, -1, self.starts[index] - first)[other.pair_of_value]
-        known = np.repeat(index >= 0, np.diff(other.starts))
         values = np.zeros(other.starts[-1])
-        values[known] = self.values[(np.arange(len(values)) + offset)[known]]
+        for _, _, members, places in other.groups():
+            known = index[members] >= 0
+            if known.any():
+                values[places[known]] = self.values[self._indices(index[members[known]])]
         return other.with_values(values)
 
     def plus(self, other: "BlockMatrix") -> "BlockMatrix":
@@ -248,6 +267,12 @@ class BlockMatrix:
             "offsite": float(difference[~onsite].mean()) if (~onsite).any() else float("nan"),
             "max": float(difference.max()),
         }
+
+
+def _counted(lengths: IntArray, first: IntArray | int = 0) -> IntArray:
+    """Runs of given lengths [n], each of which counts up from a first number [n]; all in one array."""
+    ends = np.cumsum(lengths)
+    return np.arange(lengths.sum()) - np.repeat(ends - lengths - first, lengths)
 
 
 def _key(pairs: IntArray, cell_shifts: IntArray, n_atoms: int, reach: int) -> IntArray:

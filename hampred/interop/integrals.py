@@ -93,27 +93,29 @@ class Integrals:
         charges = np.array([z - self.layout.basis.elements[int(z)].n_core for z in self.atoms.numbers])
         centred = self.atoms.copy()
         centred.positions = self.atoms.positions - charges @ self.atoms.positions / charges.sum()
-        return self._matrix("int1e_r_sph", replace(self._pairs, atoms=centred), self.electric_field / FIELD)
-
-    @cached_property
-    def _pairs(self) -> TwoCentre:
-        return TwoCentre(self.atoms, *overlapping(self.atoms, self.basis))
+        return self._matrix("int1e_r_sph", replace(self._half, atoms=centred), self.electric_field / FIELD)
 
     @cached_property
     def _skeleton(self) -> BlockMatrix:
-        skeleton = BlockMatrix(self.layout, self._pairs.pairs, self._pairs.shifts, np.empty(0))
+        skeleton = BlockMatrix(self.layout, *overlapping(self.atoms, self.basis), np.empty(0))
         _ = skeleton.reverse, skeleton.rows, skeleton.columns  # found once, for all matrices
         return skeleton
 
-    def _matrix(self, name: str, pairs: TwoCentre | None = None, vector: Array | None = None) -> BlockMatrix:
+    @cached_property
+    def _half(self) -> TwoCentre:
+        """One of each pair and its reverse, and each atom with itself."""
+        whole = self._skeleton
+        first = np.arange(len(whole.pairs)) <= whole.reverse
+        return TwoCentre(self.atoms, whole.pairs[first], whole.cell_shifts[first])
+
+    def _matrix(self, name: str, half: TwoCentre | None = None, vector: Array | None = None) -> BlockMatrix:
         """A matrix of libcint on the pairs of the overlap; of three, their product with a vector."""
-        found, empty = pairs or self._pairs, self._skeleton
-        values = np.empty(empty.starts[-1])
-        row, column = empty.local_indices
-        width = empty.shapes[:, 1]
-        for first, last, rows in zip(found.starts, found.starts[1:], found.integrals(name, self.shells, self.shells)):
-            before = np.cumsum(width[first:last]) - width[first:last]
-            here = slice(empty.starts[first], empty.starts[last])
+        half = half or self._half
+        backward = BlockMatrix(self.layout, half.pairs[:, ::-1], -half.shifts, np.empty(0))
+        counted = np.repeat(2.0 - backward.onsite, backward.shapes[:, 0])  # the Hermitian part halves them
+        columns = np.append(0, np.cumsum(backward.shapes[:, 0]))[half.starts]
+        blocks = []
+        for first, last, rows in zip(columns, columns[1:], half.integrals(name, self.shells, self.shells)):
             rows = rows if vector is None else np.tensordot(vector, rows, 1)
-            values[here] = rows[row[here], column[here] + np.repeat(before, empty.shapes[first:last].prod(axis=1))]
-        return empty.with_values(values).hermitized()
+            blocks.append((rows * counted[first:last]).T.ravel())
+        return backward.with_values(np.concatenate(blocks)).on_pairs_of(self._skeleton).hermitized()
