@@ -30,23 +30,24 @@ class Doubt:
         variance: 1 − exp(−d²/ℓ²) of some of the atoms [n_targets], with the distance d from the nearest labelled atom.
     """
 
-    def __init__(self, known: KnownAtoms, invariants: Sequence[Array], weight: float) -> None:
-        """Takes the known atoms of the element, invariants [n_atoms, d] in each structure, and what an atom counts."""
+    def __init__(self, known: KnownAtoms, invariants: Sequence[Array], shares: Sequence[float]) -> None:
+        """Takes the known atoms of the element, and of each structure invariants [n_atoms, d] and an atom's share."""
         self._atoms = [known.points(rows).astype(np.float32) for rows in invariants]
         every = np.concatenate(self._atoms)
-        self._targets = every[evenly(len(every), MOST_TARGETS)]
+        some = evenly(len(every), MOST_TARGETS)
+        self._targets = every[some]
+        counts = np.repeat(np.asarray(shares), [len(rows) for rows in invariants])
+        self._counts = counts[some] * len(every) / len(some)
         self._norms = (self._targets**2).sum(axis=1)
         apart = pdist(self._targets)
         self._length = max(REACH * float(np.median(apart)) if len(apart) else 0.0, ALIKE)
-        self._weight = weight * len(every) / len(self._targets)
         self.variance = self._variance(known.points(known.rows).astype(np.float32))
 
     def gain(self, structure: int) -> float:
         """By how much the variances would fall in all if a structure were labelled."""
         if not len(self._atoms[structure]):
             return 0.0
-        falls = np.maximum(self.variance - self._variance(self._atoms[structure]), 0)
-        return self._weight * float(falls.sum(dtype=np.float64))
+        return float(self._counts @ np.maximum(self.variance - self._variance(self._atoms[structure]), 0))
 
     def learn(self, structure: int) -> None:
         """Adds a structure to the labelled ones."""
@@ -76,14 +77,14 @@ def most_representative(
     atoms of the pool of the variance (see `Doubt`) most, then the next, with the first one counted as labelled: what
     many atoms of the pool resemble comes first, nothing twice, and a broken structure that resembles nothing else
     counts no more than its own atoms (greedy facility location, within 1 − 1/e of the best choice: Nemhauser, Wolsey
-    and Fisher, Math. Program. 14, 265 (1978)). Gains only fall from one choice to the next, so that few of them are
-    computed again (Minoux 1978).
+    and Fisher, Math. Program. 14, 265 (1978)). Every structure of the pool counts the same, as it does in a mean error.
+    Gains only fall from one choice to the next, so that few of them are computed again (Minoux 1978).
 
     Args:
         familiarity: Of the training labels.
         pool: Atomic numbers [n_atoms] and invariants [n_atoms, d] of each structure.
         count: How many to take.
-        weights: What an atom of each element counts, such as how many orbitals it has.
+        weights: What an atom of each element counts in its structure, such as how many orbitals it has.
         report: Told what is being done, how much is done, and of how much.
 
     Returns:
@@ -92,9 +93,10 @@ def most_representative(
     Raises:
         HampredError: An element that the training labels lack.
     """
+    totals = np.array([sum(weights[int(z)] for z in numbers) for numbers, _ in pool])
     elements = [
-        Doubt(familiarity.known(int(z)), [invariants[numbers == z] for numbers, invariants in pool], weights[int(z)])
-        for z in np.unique(np.concatenate([numbers for numbers, _ in pool]))
+        Doubt(familiarity.known(z), [rows[numbers == z] for numbers, rows in pool], weights[z] / totals)
+        for z in map(int, np.unique(np.concatenate([numbers for numbers, _ in pool])))
     ]
     waiting: list[tuple[float, int, int]] = []  # −gain, structure, and of how many choices the gain knows
     for k in range(len(pool)):
