@@ -12,7 +12,7 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from hampred.basis import BasisLayout
-from hampred.blocks.matrix import PORTION, BlockMatrix
+from hampred.blocks.matrix import BlockMatrix
 from hampred.interop.integrals import Integrals
 from hampred.interop.neighbors import neighbor_pairs
 from hampred.interop.two_centre import TwoCentre
@@ -195,11 +195,6 @@ def orbital_values(layout: BasisLayout, of_atoms: Sequence[Array]) -> Array:
     return np.concatenate([np.repeat(values, 2 * l + 1) for values, l in zip(of_atoms, degrees)])
 
 
-def half_anticommutator(matrix: BlockMatrix, diagonal: Array) -> Array:
-    """Values of ½ (d M + M d) with a diagonal matrix d [n_orbitals]."""
-    values = np.empty_like(matrix.values)
-    for first in range(0, len(values), PORTION):
-        some = slice(first, first + PORTION)
-        mean = 0.5 * (diagonal[matrix.rows[some]] + diagonal[matrix.columns[some]])
-        values[some] = mean * matrix.values[some]
-    return values
+def half_anticommutator(matrix: BlockMatrix, diagonal: Array, some: slice = slice(None)) -> Array:
+    """Values of ½ (d M + M d) with a diagonal matrix d [n_orbitals], all or some."""
+    return 0.5 * (diagonal[matrix.rows[some]] + diagonal[matrix.columns[some]]) * matrix.values[some]

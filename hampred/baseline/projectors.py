@@ -16,7 +16,7 @@ from hampred.baseline.atomic_operator import (
     surroundings,
 )
 from hampred.baseline.projector_fit import fitted_operators
-from hampred.blocks.matrix import BlockMatrix
+from hampred.blocks.matrix import BlockMatrix, portions
 from hampred.errors import HampredError
 from hampred.interop.integrals import Integrals
 
@@ -70,10 +70,10 @@ class Projectors:
         weights = [o.weights(n) for o, n in zip(operators, crowding(integrals.atoms, self.reach))]
         shifts = orbital_values(integrals.layout, [c @ o.shifts for c, o in zip(weights, operators)])
         scales = orbital_values(integrals.layout, [c @ o.scales for c, o in zip(weights, operators)])
-        values = np.append(t.values, np.zeros(margin(s)))
+        values = np.zeros(len(t.values) + margin(s))
         own = values[: len(t.values)]
-        own += half_anticommutator(s, shifts)
-        own += half_anticommutator(t, scales)
+        for some in portions(len(own)):
+            own[some] = half_anticommutator(s, shifts, some) + half_anticommutator(t, scales, some) + t.values[some]
         shells = {z: operator.shells for z, operator in self.operators.items()}
         for here in surroundings(integrals, shells, s, self.reach):
             w = np.tensordot(weights[here.atom], operators[here.atom].matrices, 1)

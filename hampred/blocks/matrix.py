@@ -84,7 +84,7 @@ class BlockMatrix:
         return np.repeat(np.arange(len(self.pairs)), np.diff(self.starts))
 
     @cached_property
-    def local_indices(self) -> tuple[IntArray, IntArray]:
+    def local_indices(self) -> tuple[Places, Places]:
         """Row and column of each value within its own block, 2 × [n_values]."""
         _, row, width = self._block_rows
         return np.repeat(row, width), _counted(width)
@@ -99,10 +99,10 @@ class BlockMatrix:
     def columns(self) -> Places:
         """Column of each value in the dense matrix [n_values]."""
         pair, _, width = self._block_rows
-        return _counted(width, self.layout.offsets[self.pairs[pair, 1]]).astype(np.int32)
+        return _counted(width, self.layout.offsets[self.pairs[pair, 1]])
 
     @property
-    def _block_rows(self) -> tuple[IntArray, IntArray, IntArray]:
+    def _block_rows(self) -> tuple[IntArray, Places, IntArray]:
         """Pair, row within the block, and number of values of each row of each block, one behind the other."""
         heights, widths = self.shapes.T
         pair = np.repeat(np.arange(len(self.pairs)), heights)
@@ -144,11 +144,10 @@ class BlockMatrix:
             if len(members):
                 n_i, n_j = self.shapes[members[0]]
                 for some in np.array_split(members, -(-len(members) * n_i * n_j // PORTION)):
-                    yield int(z_i), int(z_j), some, self._indices(some)
+                    yield int(z_i), int(z_j), some, self._indices(some, n_i, n_j)
 
-    def _indices(self, pairs: IntArray) -> IntArray:
-        """Places of the values of some pairs of like elements [m, n_orbitals_i, n_orbitals_j]."""
-        n_i, n_j = self.shapes[pairs[0]]
+    def _indices(self, pairs: IntArray, n_i: int, n_j: int) -> IntArray:
+        """Places of the values of some pairs with so many orbitals [m, n_i, n_j]."""
         return self.starts[pairs, None, None] + np.arange(n_i * n_j).reshape(n_i, n_j)
 
     def to_sparse(self) -> csr_array:
@@ -191,7 +190,8 @@ class BlockMatrix:
         """The adjoint on the same list of pairs: M_ij(R) becomes M_ji(−R)ᵀ."""
         values = np.empty_like(self.values)
         for _, _, members, index in self.groups():
-            values[index] = self.values[self._indices(self.reverse[members])].transpose(0, 2, 1)
+            _, n_i, n_j = index.shape
+            values[index] = self.values[self._indices(self.reverse[members], n_j, n_i)].transpose(0, 2, 1)
         return self.with_values(values)
 
     def hermitized(self) -> "BlockMatrix":
@@ -241,8 +241,23 @@ class BlockMatrix:
         values = np.zeros(other.starts[-1])
         for _, _, members, places in other.groups():
             known = index[members] >= 0
-            if known.any():
-                values[places[known]] = self.values[self._indices(index[members[known]])]
+            values[places[known]] = self.values[self._indices(index[members[known]], *places.shape[1:])]
+        return other.with_values(values)
+
+    def completed(self, other: "BlockMatrix") -> "BlockMatrix":
+        """The Hermitian matrix on the pairs of another, of which this one holds either (i, j, R) or (j, i, −R)."""
+        index = self.find(other.pairs, other.cell_shifts)
+        given = index >= 0
+        index = np.where(given, index, index[other.reverse])
+        values = np.empty(other.starts[-1])
+        for z_i, z_j, members, places in other.groups():
+            direct, (n_i, n_j) = given[members], places.shape[1:]
+            values[places[direct]] = self.values[self._indices(index[members[direct]], n_i, n_j)]
+            turned = self.values[self._indices(index[members[~direct]], n_j, n_i)]
+            values[places[~direct]] = turned.transpose(0, 2, 1)
+            if z_i == z_j:
+                own = places[other.onsite[members]]
+                values[own] = 0.5 * (values[own] + values[own.transpose(0, 2, 1)])
         return other.with_values(values)
 
     def plus(self, other: "BlockMatrix") -> "BlockMatrix":
@@ -269,10 +284,17 @@ class BlockMatrix:
         }
 
 
-def _counted(lengths: IntArray, first: IntArray | int = 0) -> IntArray:
-    """Runs of given lengths [n], each of which counts up from a first number [n]; all in one array."""
-    ends = np.cumsum(lengths)
-    return np.arange(lengths.sum()) - np.repeat(ends - lengths - first, lengths)
+def portions(n: int) -> Iterator[slice]:
+    """Slices of at most `PORTION` of n values."""
+    return (slice(first, first + PORTION) for first in range(0, n, PORTION))
+
+
+def _counted(lengths: IntArray, first: IntArray | int = 0) -> Places:
+    """Runs of given lengths [n], none of them 0, each of which counts up from a first number [n]; all in one array."""
+    first = np.broadcast_to(first, lengths.shape)
+    steps = np.ones(lengths.sum(), dtype=np.int32)
+    steps[np.cumsum(lengths) - lengths] = np.diff(first, prepend=0) - np.append(0, lengths - 1)[: len(lengths)]
+    return np.cumsum(steps, dtype=np.int32, out=steps)
 
 
 def _key(pairs: IntArray, cell_shifts: IntArray, n_atoms: int, reach: int) -> IntArray:

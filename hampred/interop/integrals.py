@@ -111,11 +111,9 @@ class Integrals:
     def _matrix(self, name: str, half: TwoCentre | None = None, vector: Array | None = None) -> BlockMatrix:
         """A matrix of libcint on the pairs of the overlap; of three, their product with a vector."""
         half = half or self._half
-        backward = BlockMatrix(self.layout, half.pairs[:, ::-1], -half.shifts, np.empty(0))
-        counted = np.repeat(2.0 - backward.onsite, backward.shapes[:, 0])  # the Hermitian part halves them
-        columns = np.append(0, np.cumsum(backward.shapes[:, 0]))[half.starts]
-        blocks = []
-        for first, last, rows in zip(columns, columns[1:], half.integrals(name, self.shells, self.shells)):
+        blocks = []  # of (j, i, −R)
+        for rows in half.integrals(name, self.shells, self.shells):
             rows = rows if vector is None else np.tensordot(vector, rows, 1)
-            blocks.append((rows * counted[first:last]).T.ravel())
-        return backward.with_values(np.concatenate(blocks)).on_pairs_of(self._skeleton).hermitized()
+            blocks.append(rows.T.ravel())
+        backward = BlockMatrix(self.layout, half.pairs[:, ::-1], -half.shifts, np.concatenate(blocks))
+        return backward.completed(self._skeleton)
