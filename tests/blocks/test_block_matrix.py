@@ -81,6 +81,13 @@ def test_reverse_is_its_own_inverse(crystal: BlockMatrix):
     assert np.array_equal(reverse[reverse], np.arange(len(reverse)))
 
 
+def test_one_of_each_pair_is_completed(crystal: BlockMatrix, rng: np.random.Generator):
+    one = [rng.choice([k, other]) for k, other in enumerate(crystal.reverse) if k <= other]
+    values = np.concatenate([crystal.block(k).ravel() for k in one])
+    half = BlockMatrix(crystal.layout, crystal.pairs[one], crystal.cell_shifts[one], values)
+    assert np.array_equal(half.completed(crystal).values, crystal.values)
+
+
 def test_missing_reverse_is_an_error(crystal: BlockMatrix):
     lost = np.flatnonzero(crystal.reverse != np.arange(len(crystal.pairs)))[0]
     pairs, shifts = np.delete(crystal.pairs, lost, axis=0), np.delete(crystal.cell_shifts, lost, axis=0)
@@ -108,7 +115,10 @@ def test_bloch_sums_at_many_k(crystal: BlockMatrix, rng: np.random.Generator):
     assert not crystal.bloch(np.array([[0, 0, 0], [0.5, -1.5, 0], [0.5, 0.5, 0.5]])).imag.any()  # real there
 
 
-def test_groups_cover_every_value_once(crystal: BlockMatrix):
+def test_groups_cover_every_value_once(crystal: BlockMatrix, monkeypatch: pytest.MonkeyPatch):
+    whole = len(list(crystal.groups()))
+    monkeypatch.setattr("hampred.blocks.matrix.PORTION", 100)
+    assert len(list(crystal.groups())) > whole == 4
     seen = np.concatenate([index.ravel() for _, _, _, index in crystal.groups()])
     assert np.array_equal(np.sort(seen), np.arange(len(crystal.values)))
     for z_i, z_j, members, index in crystal.groups():
