@@ -117,7 +117,7 @@ def test_bloch_sums_at_many_k(crystal: BlockMatrix, rng: np.random.Generator):
 
 def test_groups_cover_every_value_once(crystal: BlockMatrix, monkeypatch: pytest.MonkeyPatch):
     whole = len(list(crystal.groups()))
-    monkeypatch.setattr("hampred.blocks.matrix.PORTION", 100)
+    monkeypatch.setattr("hampred.blocks.matrix.PORTION", 200)
     assert len(list(crystal.groups())) > whole == 4
     seen = np.concatenate([index.ravel() for _, _, _, index in crystal.groups()])
     assert np.array_equal(np.sort(seen), np.arange(len(crystal.values)))
