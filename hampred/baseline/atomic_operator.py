@@ -178,7 +178,7 @@ def _places(matrix: BlockMatrix, members: IntArray, cells: IntArray) -> Iterator
     m = len(members)
     i, j = np.repeat(np.arange(m), m), np.tile(np.arange(m), m)
     block = matrix.find(np.stack([members[i], members[j]], axis=1), cells[j] - cells[i]).reshape(m, m)
-    start = np.where(block < 0, matrix.starts[-1], matrix.starts[block])
+    start = matrix.starts[block]  # −1, no block: where the margin begins
     bounds = np.flatnonzero(np.diff(matrix.layout.numbers[members], prepend=0, append=0))
     sizes = matrix.layout.sizes[members]
     offsets = np.append(0, np.cumsum(sizes))

@@ -28,6 +28,10 @@ IntArray = NDArray[np.int64]
 RIDGE = 1e-6
 """Tikhonov term relative to the diagonal of the normal equations."""
 
+STEADY = 1e-4
+"""The same for slopes, at least, relative to their constants in one label: an element that a few labels hold, all in
+like surroundings, has no say on what it does in others."""
+
 
 @dataclass(frozen=True)
 class _Terms:
@@ -81,14 +85,19 @@ def fitted_operators(samples: Sequence[Any], reach: float) -> dict[int, AtomicOp
     """
     terms = _unknowns(samples, reach)
     n = max(term.end for term in terms.values())
-    normal, right = np.zeros((n, n)), np.zeros(n)
+    normal, right, n_labels = np.zeros((n, n)), np.zeros(n), np.zeros(n)
     for sample in samples:
         integrals = Integrals(sample.atoms, sample.level.basis, sample.charge, sample.spin)
         place, features, target = _equations(integrals, sample, terms, reach)
         normal[np.ix_(place, place)] += features @ features.T
         right[place] += features @ target
-    scale = 1 / np.sqrt(np.maximum(np.diag(normal), 1e-30))
-    damped = normal * scale * scale[:, None] + RIDGE * np.eye(n)
+        n_labels[place] += 1
+    diagonal, ridge = np.maximum(np.diag(normal), 1e-30), np.full(n, RIDGE)
+    for term in terms.values():
+        fixed, slopes = (slice(first, first + term.count) for first in (term.first, term.first + term.count))
+        ridge[slopes] = np.maximum(RIDGE, STEADY / n_labels[fixed] * diagonal[fixed] / diagonal[slopes])
+    scale = 1 / np.sqrt(diagonal)
+    damped = normal * scale * scale[:, None] + np.diag(ridge)
     solution = scale * np.linalg.solve(damped, scale * right)
     return {z: term.operator(solution) for z, term in terms.items()}
 
@@ -148,7 +157,7 @@ def _equations(
 
 def _weighted(features: Array, target: Array, s: BlockMatrix, sample: Any) -> tuple[Array, Array]:
     """Features and target with weights, of the pairs (i, j, R) and (j, i, −R) only one."""
-    half = np.arange(len(s.pairs)) <= s.reverse
+    half = s.once
     weights = np.where(s.onsite, 1.0, np.sqrt(2.0))[s.pair_of_value] / np.sqrt(len(s.values))
     kept = half[s.pair_of_value]
     weights = weights[kept]
