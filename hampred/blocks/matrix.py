@@ -129,6 +129,15 @@ class BlockMatrix:
         index[reverse_order] = order
         return index
 
+    @property
+    def once(self) -> NDArray[np.bool_]:
+        """Of each pair and its reverse one, and each atom with itself [n_pairs].
+
+        Raises:
+            HampredError: As `reverse`.
+        """
+        return np.arange(len(self.pairs)) <= self.reverse
+
     def block(self, pair: int) -> Array:
         """View of one block [n_orbitals_i, n_orbitals_j]."""
         return self.values[self.starts[pair] : self.starts[pair + 1]].reshape(self.shapes[pair])
@@ -136,14 +145,16 @@ class BlockMatrix:
     def groups(self) -> Iterator[tuple[int, int, IntArray, IntArray]]:
         """Pairs of like elements: (Z_i, Z_j, pairs [m], value indices [m, n_orbitals_i, n_orbitals_j]).
 
-        At most `PORTION` values come at a time, so that two elements may come several times.
+        No more than `PORTION` values, or one block, come at a time, so that two elements may come several times.
         """
         first, second = self.layout.numbers[self.pairs].T
         for z_i, z_j in itertools.product(np.unique(first), np.unique(second)):
             members = np.flatnonzero((first == z_i) & (second == z_j))
             if len(members):
                 n_i, n_j = self.shapes[members[0]]
-                for some in np.array_split(members, -(-len(members) * n_i * n_j // PORTION)):
+                step = max(PORTION // (n_i * n_j), 1)
+                for k in range(0, len(members), step):
+                    some = members[k : k + step]
                     yield int(z_i), int(z_j), some, self._indices(some, n_i, n_j)
 
     def _indices(self, pairs: IntArray, n_i: int, n_j: int) -> IntArray:
@@ -245,16 +256,19 @@ class BlockMatrix:
         return other.with_values(values)
 
     def completed(self, other: "BlockMatrix") -> "BlockMatrix":
-        """The Hermitian matrix on the pairs of another, of which this one holds either (i, j, R) or (j, i, −R)."""
+        """The Hermitian matrix on the pairs of another, of which this one holds either (i, j, R) or (j, i, −R).
+
+        Blocks of one atom are made symmetric.
+        """
         index = self.find(other.pairs, other.cell_shifts)
         given = index >= 0
-        index = np.where(given, index, index[other.reverse])
+        start = self.starts[np.where(given, index, index[other.reverse])]
         values = np.empty(other.starts[-1])
         for z_i, z_j, members, places in other.groups():
-            direct, (n_i, n_j) = given[members], places.shape[1:]
-            values[places[direct]] = self.values[self._indices(index[members[direct]], n_i, n_j)]
-            turned = self.values[self._indices(index[members[~direct]], n_j, n_i)]
-            values[places[~direct]] = turned.transpose(0, 2, 1)
+            _, n_i, n_j = places.shape
+            k = np.arange(n_i * n_j)
+            within = np.where(given[members, None, None], k.reshape(n_i, n_j), k.reshape(n_j, n_i).T)
+            values[places] = self.values[start[members, None, None] + within]
             if z_i == z_j:
                 own = places[other.onsite[members]]
                 values[own] = 0.5 * (values[own] + values[own.transpose(0, 2, 1)])

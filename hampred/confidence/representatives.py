@@ -44,7 +44,7 @@ class Doubt:
         self.variance = self._variance(known.points(known.rows).astype(np.float32))
 
     def gain(self, structure: int) -> float:
-        """By how much the variances would fall in all if a structure were labelled."""
+        """By how much the variances, each times its share, would fall in all if a structure were labelled."""
         if not len(self._atoms[structure]):
             return 0.0
         return float(self._counts @ np.maximum(self.variance - self._variance(self._atoms[structure]), 0))
@@ -73,12 +73,12 @@ def most_representative(
     """Structures whose labels would say most about the atoms of a pool, one after the other.
 
     Errors grow with the distance from the nearest label in the last layer of a network (Janet et al., Chem. Sci. 10,
-    7913 (2019)), and a network of finite reach learns from atoms. The structure is taken that lowers the sum over the
-    atoms of the pool of the variance (see `Doubt`) most, then the next, with the first one counted as labelled: what
-    many atoms of the pool resemble comes first, nothing twice, and a broken structure that resembles nothing else
-    counts no more than its own atoms (greedy facility location, within 1 − 1/e of the best choice: Nemhauser, Wolsey
-    and Fisher, Math. Program. 14, 265 (1978)). Every structure of the pool counts the same, as it does in a mean error.
-    Gains only fall from one choice to the next, so that few of them are computed again (Minoux 1978).
+    7913 (2019)), and a network of finite reach learns from atoms. The structure is taken that lowers the mean variance
+    (see `Doubt`) of the atoms of a structure most, summed over the pool, then the next, with the first one counted as
+    labelled: what many atoms of the pool resemble comes first, nothing twice, and a broken structure that resembles
+    nothing else counts as one structure (greedy facility location, within 1 − 1/e of the best choice: Nemhauser, Wolsey
+    and Fisher, Math. Program. 14, 265 (1978)). Gains only fall from one choice to the next, so that few of them are
+    computed again (Minoux 1978).
 
     Args:
         familiarity: Of the training labels.
@@ -93,10 +93,10 @@ def most_representative(
     Raises:
         HampredError: An element that the training labels lack.
     """
+    known = {int(z): familiarity.known(int(z)) for z in np.unique(np.concatenate([numbers for numbers, _ in pool]))}
     totals = np.array([sum(weights[int(z)] for z in numbers) for numbers, _ in pool])
     elements = [
-        Doubt(familiarity.known(z), [rows[numbers == z] for numbers, rows in pool], weights[z] / totals)
-        for z in map(int, np.unique(np.concatenate([numbers for numbers, _ in pool])))
+        Doubt(atoms, [rows[numbers == z] for numbers, rows in pool], weights[z] / totals) for z, atoms in known.items()
     ]
     waiting: list[tuple[float, int, int]] = []  # −gain, structure, and of how many choices the gain knows
     for k in range(len(pool)):

@@ -182,7 +182,7 @@ def graph_of_pairs(
     numbers = layout.numbers
     padded = matrix.pair_of_value * size**2 + slots[numbers[atom_i], row] * size + slots[numbers[atom_j], column]
     n_onsite = int(matrix.starts[n])
-    places = torch.from_numpy(np.stack([matrix.rows, matrix.columns], axis=1).astype(np.int64))
+    places = torch.from_numpy(np.stack([matrix.rows, matrix.columns], axis=1, dtype=np.int64))
     graph = HamiltonianGraph(
         numbers=torch.from_numpy(numbers),
         system_index=torch.zeros(n, dtype=torch.int64),

@@ -194,7 +194,7 @@ def _digest(arrays: Mapping[str, NDArray]) -> bytes:
 
 def _upper(matrix: BlockMatrix) -> BlockMatrix:
     """Keeps one of the pairs (i, j, R) and (j, i, −R)."""
-    return _select(matrix, np.flatnonzero(np.arange(len(matrix.pairs)) <= matrix.reverse))
+    return _select(matrix, np.flatnonzero(matrix.once))
 
 
 def _select(matrix: BlockMatrix, keep: NDArray[np.int64]) -> BlockMatrix:

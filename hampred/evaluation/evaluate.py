@@ -318,7 +318,7 @@ class _Collector:
         result.errors.add(found.minus(h))
         result.baseline_errors.add(h0.minus(h))
         self._add_spectrum(name, prediction, label, base)
-        onsite, once = h.onsite[h.pair_of_value], (np.arange(len(h.pairs)) <= h.reverse)[h.pair_of_value]
+        onsite, once = h.onsite[h.pair_of_value], h.once[h.pair_of_value]
         for kind, mask in (("onsite", onsite), ("offsite", ~onsite & once)):
             pairs = np.stack([(h.values - h0.values)[mask], (found.values - h0.values)[mask]], axis=1)
             picked = self.generator.permutation(len(pairs))[: min(self.share, MAX_POINTS)]

@@ -105,8 +105,7 @@ class Integrals:
     def _half(self) -> TwoCentre:
         """One of each pair and its reverse, and each atom with itself."""
         whole = self._skeleton
-        first = np.arange(len(whole.pairs)) <= whole.reverse
-        return TwoCentre(self.atoms, whole.pairs[first], whole.cell_shifts[first])
+        return TwoCentre(self.atoms, whole.pairs[whole.once], whole.cell_shifts[whole.once])
 
     def _matrix(self, name: str, half: TwoCentre | None = None, vector: Array | None = None) -> BlockMatrix:
         """A matrix of libcint on the pairs of the overlap; of three, their product with a vector."""

@@ -10,7 +10,7 @@ from scipy.sparse import coo_array, csr_array, vstack
 from torch import Tensor, nn
 
 from hampred.basis import BasisLayout
-from hampred.blocks.matrix import BlockMatrix
+from hampred.blocks.matrix import BlockMatrix, Places
 from hampred.data.graph import HamiltonianGraph, graph_of_pairs
 from hampred.interop.integrals import Integrals
 from hampred.interop.neighbors import neighbor_pairs
@@ -20,7 +20,6 @@ from hampred.nn.radial import envelope
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Places = NDArray[np.int32]
 
 PAIRS = 512
 """Pairs of atoms, or atoms alone, in a portion: few enough for the caches of a processor."""
@@ -174,7 +173,7 @@ def _entries(
     fade = envelope(small.vectors.norm(dim=-1), net.pair_cutoff, power=24.0)
     columns.append(torch.ones(len(places)) if alone else fade[places // net.decomposer.n_slots**2])
     first = 0 if alone else len(small.onsite_values)
-    i, j = (place[first:].astype(np.int32) for place in (portion.skeleton.rows, portion.skeleton.columns))
+    i, j = (place[first:] for place in (portion.skeleton.rows, portion.skeleton.columns))
     return i, j, torch.stack([column.double() for column in columns], dim=1).numpy()
 
 

@@ -71,6 +71,8 @@ def test_unknown_elements_are_refused(rng):
     known = Familiarity.fit([random_atoms(rng)])
     with pytest.raises(HampredError, match="hold no O: leave it out"):
         known.novelty(np.array([8]), np.zeros((1, 5)))
+    with pytest.raises(HampredError, match="hold no Cl"):
+        most_representative(known, [(np.array([17]), np.zeros((1, 5)))], 1, WEIGHTS)
 
 
 @settings(max_examples=20, deadline=None)
