@@ -46,8 +46,8 @@ from hampred.nn.portions import LargeGraph, correction, correction_elements
 
 SIZES = (10, 30, 100, 300, 1000, 3000)
 LINEAR = ("graph", "overlap", "baseline", "network", "assembly")
-FITTED_FROM = 100
-"""Atoms from which exponents are fitted."""
+FITTED_FROM, LARGE_FROM = 100, 1000
+"""Atoms from which exponents are fitted, and once more."""
 
 CHECKED = 10_000
 """Orbitals up to which a factorisation proves that the truncated S is positive definite."""
@@ -178,9 +178,14 @@ def pairs_within(atoms: Atoms, cutoff: float) -> int:
     return len(neighbor_pairs(atoms, cutoff)[0])
 
 
-def exponents(rows: list[dict]) -> dict[str, float]:
-    """Slopes of log time (CPU) and of the numbers of elements and pairs over log atoms, from `FITTED_FROM` atoms."""
-    rows = [row for row in rows if row["n_atoms"] >= 0.9 * FITTED_FROM]
+def fitted_rows(rows: list[dict], first: int = FITTED_FROM) -> list[dict]:
+    """Those of at least about so many atoms."""
+    return [row for row in rows if row["n_atoms"] >= 0.9 * first]
+
+
+def exponents(rows: list[dict], first: int = FITTED_FROM) -> dict[str, float]:
+    """Slopes of log time (CPU) and of the numbers of elements and pairs over log atoms, from so many atoms."""
+    rows = fitted_rows(rows, first)
     if len(rows) < 2:
         return {}
     columns = {name: [row["stages"][name]["cpu_s"] for row in rows] for name in (*LINEAR, "eigen")}
@@ -220,6 +225,10 @@ def report(results: dict[str, list[dict]], slopes: dict[str, dict[str, float]]) 
                 f"{name}: all but the eigen-solver ~ N^{cpu:.2f} (CPU), N^{wall:.2f} (wall); elements of S ~ "
                 f"N^{elements:.2f}, pairs of atoms within the cutoff of the blocks ~ N^{pairs:.2f}"
             )
+            each = [1e3 * row["linear_cpu_s"] / row["pairs"] for row in fitted_rows(results[name])]
+            line = f"{name}: {min(each):.2f} to {max(each):.2f} ms of CPU time for each of these pairs"
+            late = exponents(results[name], LARGE_FROM)
+            print(f"{line}; from {LARGE_FROM:,} atoms ~ N^{late['linear_cpu_s']:.2f} (CPU)" if late else line)
 
 
 def main() -> None:
