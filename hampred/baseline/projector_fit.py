@@ -28,9 +28,9 @@ IntArray = NDArray[np.int64]
 RIDGE = 1e-6
 """Tikhonov term relative to the diagonal of the normal equations."""
 
-STEADY = 1e-4
-"""The same for slopes, at least, relative to their constants in one label: an element that a few labels hold, all in
-like surroundings, has no say on what it does in others."""
+STEADY = 2e-4
+"""The same for slopes, at least, relative to the diagonal of their constants, over n² where n labels hold the element:
+pairs of labels tell a slope, and a few labels of like surroundings would make it as steep as they please."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def fitted_operators(samples: Sequence[Any], reach: float) -> dict[int, AtomicOp
     diagonal, ridge = np.maximum(np.diag(normal), 1e-30), np.full(n, RIDGE)
     for term in terms.values():
         fixed, slopes = (slice(first, first + term.count) for first in (term.first, term.first + term.count))
-        ridge[slopes] = np.maximum(RIDGE, STEADY / n_labels[fixed] * diagonal[fixed] / diagonal[slopes])
+        prior = STEADY / n_labels[fixed] ** 2 * diagonal[fixed]
+        ridge[slopes] = np.maximum(RIDGE, prior / diagonal[slopes])
     scale = 1 / np.sqrt(diagonal)
     damped = normal * scale * scale[:, None] + np.diag(ridge)
     solution = scale * np.linalg.solve(damped, scale * right)
