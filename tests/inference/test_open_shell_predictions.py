@@ -22,6 +22,7 @@ from hampred.evaluation.open_shells import SPIN_METRICS
 from hampred.evaluation.scf_comparison import scf_field
 from hampred.harmonics import random_rotation
 from hampred.interop.electric_field import rotated
+from hampred.interop.pyscf import build_mole
 from hampred.prediction import OpenShellPrediction, Prediction
 from hampred.training.run import train
 from hampred.units import BOHR, HARTREE
@@ -207,8 +208,12 @@ def test_files_of_orbitals_of_both_spins(exact, run_of_spins, tmp_path):
     assert set(cubes) == own | {"density", "spin", "difference", "esp"}
     with cubes["spin"].open() as file:
         found = read_cube(file)
+    points = found["origin"] + np.indices(found["data"].shape).reshape(3, -1).T @ found["spacing"]
+    orbitals_there = build_mole(bent(spin=1), "sto-3g", 1, 1).eval_gto("GTOval_sph", points / BOHR)
+    density = ((orbitals_there @ p.spin_density_matrix) * orbitals_there).sum(axis=1)
+    np.testing.assert_allclose(found["data"].ravel(), density, atol=1e-4 * density.max())
     volume = np.prod(np.diag(found["spacing"]) / BOHR)
-    assert found["data"].sum() * volume == pytest.approx(1, abs=0.02)
+    assert density.sum() * volume == pytest.approx(1, abs=0.05)  # of so coarse a grid
     assert f"{HARTREE * p.orbital_energies[1, 3]:.4f} eV" in cubes["beta.homo"].read_text().splitlines()[0]
     assert "Spin density" in (tmp_path / "out" / "a.html").read_text(encoding="utf-8")
 
