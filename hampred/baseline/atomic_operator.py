@@ -196,5 +196,5 @@ def orbital_values(layout: BasisLayout, of_atoms: Sequence[Array]) -> Array:
 
 
 def half_anticommutator(matrix: BlockMatrix, diagonal: Array, some: slice = slice(None)) -> Array:
-    """Values of ½ (d M + M d) with a diagonal matrix d [n_orbitals], all or some."""
+    """Values of ½ (d M + M d) [n_values] with a diagonal matrix d [n_orbitals], all or some."""
     return 0.5 * (diagonal[matrix.rows[some]] + diagonal[matrix.columns[some]]) * matrix.values[some]
