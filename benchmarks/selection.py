@@ -1,9 +1,9 @@
 """Does the choice of `hampred select` need fewer labels than a random one?
 
 Leaves out some labels of a store, drawn like the pool that the rest makes, as a test, and lets two strategies choose
-from the pool: at random, and by `hampred select`, each round with the model that the last one trained. Both begin with
-the same random labels, and every training has the same number of steps, so that only the labels differ. Printed are the
-errors on the test labels and how many labels the choice needs for the error that the random one reaches.
+from the pool: at random, and by `hampred select`, which begins without a model and goes on, each round, with the one
+that the last round trained. Every training has the same number of steps, so that only the labels differ. Printed are
+the errors on the test labels and how many labels the choice needs for the error that the random one reaches.
 
     python benchmarks/selection.py STORE [--counts 50 100 …] [--seeds 0 1] [--steps N] [--by molecule] [--out selection]
 
@@ -19,17 +19,18 @@ from statistics import mean
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from ase import Atoms
 from record import arguments_of, drawing, print_table, run, say, write_record
 from runs import add_training_arguments, read_training, train_timed, with_steps
 
 from hampred.cli.output import write_json
 from hampred.cli.progress import ProgressLine
-from hampred.confidence import most_representative
+from hampred.data.sample import HamiltonianSample
 from hampred.data.split import split_samples
 from hampred.data.store import Store, write_store
 from hampred.errors import HampredError
 from hampred.evaluation.evaluate import evaluate
-from hampred.evaluation.selection import orbitals_of_elements
+from hampred.evaluation.selection import select, select_first
 from hampred.inference import Predictor
 from hampred.model_file import load_model
 
@@ -43,7 +44,7 @@ def main():
     parser = arguments_of(__doc__, "selection")
     parser.add_argument("store", type=Path, metavar="STORE", help="labels of different molecules")
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 100, 150, 200, 300], help="labels of each round")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of the first labels and the random ones")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of the draws of test and random labels")
     parser.add_argument("--steps", type=int, default=2000, help="training steps of each (2000)")
     parser.add_argument("--test", type=float, default=0.15, help="share of the labels or molecules that test (0.15)")
     parser.add_argument("--by", choices=("geometry", "molecule"), default="geometry", help="what the test leaves out")
@@ -51,65 +52,65 @@ def main():
     arguments = parser.parse_args()
     counts = sorted(arguments.counts)
     with Store(arguments.store) as store:
-        parts = split_samples(store.molecules, 1 - arguments.test - 0.01, 0.01, None, arguments.by, 0)
-        pool, test = np.array(parts["train"]), [store.keys[k] for k in parts["test"]]
-        if counts[-1] > len(pool):
-            raise HampredError(f"{counts[-1]} labels asked of a pool of {len(pool)}: give smaller --counts.")
-        rows = [row for seed in arguments.seeds for row in learn(arguments, store, pool, test, counts, seed)]
+        rows = [row for seed in arguments.seeds for row in learn(arguments, store, counts, seed)]
     means = [averaged(rows, strategy, n) for strategy in STRATEGIES for n in counts]
     needed = {metric: labels_needed(means, metric) for metric in METRICS}
     head = ["choice", "labels", "molecules", *METRICS.values()]
     keys = ["strategy", "n_labels", "n_molecules", *METRICS]
-    print_table(
-        f"{len(test)} test labels, left out by {arguments.by}", head, [[m[k] for k in keys] for m in means], len(counts)
-    )
+    title = f"test labels left out by {arguments.by}, {len(arguments.seeds)} draws"
+    print_table(title, head, [[m[k] for k in keys] for m in means], len(counts))
     titles = ["random labels", *(f"as many by select, {name}" for name in METRICS.values())]
     print_table("the same error", titles, [[n, *(needed[m][n] for m in METRICS)] for n in counts[1:]])
     plot(means, arguments.out / "selection.png")
-    figures = {"n_pool": len(pool), "n_test": len(test), "rows": rows, "means": means}
+    figures = {"rows": rows, "means": means}
     ratios = {metric: {n: ratio_of(needed[metric][n], n) for n in counts[1:]} for metric in METRICS}
     write_record(arguments.out / "selection.json", {**figures, "labels_needed": needed, "ratios": ratios})
 
 
-def learn(arguments, store: Store, pool: np.ndarray, test: list[str], counts: list[int], seed: int) -> list[dict]:
-    """Trains round after round with both strategies, from the same first labels."""
-    order = np.random.default_rng(seed).permutation(pool)
+def learn(arguments, store: Store, counts: list[int], seed: int) -> list[dict]:
+    """Draws test and pool, and trains round after round with both strategies."""
+    parts = split_samples(store.molecules, 1 - arguments.test - 0.01, 0.01, None, arguments.by, seed)
+    order, test = np.random.default_rng(seed).permutation(parts["train"]), [store.keys[k] for k in parts["test"]]
+    if counts[-1] > len(order):
+        raise HampredError(f"{counts[-1]} labels asked of a pool of {len(order)}: give smaller --counts.")
     rows = []
     for strategy in STRATEGIES:
-        chosen: list[int] = order[: counts[0]].tolist()
-        last = Path()
+        chosen: list[int] = []
+        last = None
         for n in counts:
-            shared = n == counts[0]
-            out = arguments.out / f"seed_{seed}" / ("first" if shared else f"{strategy}_{n}")
-            if not shared and strategy == "random":
+            out = arguments.out / f"seed_{seed}" / f"{strategy}_{n}"
+            if strategy == "random":
                 chosen = order[:n].tolist()
-            elif not shared:
-                chosen = chosen + by_select(store, pool, chosen, n - len(chosen), last, out)
-            rows.append({"strategy": strategy, "seed": seed, **measure(arguments, store, chosen, test, out)})
+            else:
+                chosen = chosen + by_select(store, order, chosen, n - len(chosen), last, out)
+            figures = {"strategy": strategy, "seed": seed, "n_pool": len(order), "n_test": len(test)}
+            rows.append(figures | measure(arguments, store, chosen, test, out))
             last = out / "run"
             say(f"{strategy} {n}, seed {seed}: H {rows[-1]['H_mae_uEh']:.0f} µE_h")
     return rows
 
 
-def by_select(store: Store, pool: np.ndarray, chosen: list[int], count: int, model: Path, out: Path) -> list[int]:
-    """Labels that would say most about the pool, as the last model sees it; kept in a file."""
+def by_select(
+    store: Store, pool: np.ndarray, chosen: list[int], count: int, model: Path | None, out: Path
+) -> list[int]:
+    """Labels that would say most about the pool, as the last model, if there is one, sees it; kept in a file."""
     kept = out / "chosen.json"
     if not kept.is_file():
-        predictor = Predictor(load_model(model))
-        familiarity = predictor.model.familiarity
-        assert familiarity is not None
-        places, rows = [], []
+        waiting = {str(k): with_charge(store[k]) for k in pool if k not in chosen}
         with ProgressLine() as line:
-            for k in pool:
-                atoms, charge = store[k].atoms, store[k].charge
-                if k not in chosen and set(atoms.numbers) <= set(familiarity.elements):
-                    places.append(int(k))
-                    rows.append((atoms.numbers, predictor.invariants(atoms, charge)))
-                    line.show("looking at the pool", len(places), len(pool))
-        write_json(
-            kept, [places[k] for k in most_representative(familiarity, rows, count, orbitals_of_elements(predictor))]
-        )
+            if model is None:
+                found = select_first(waiting, count, store.level.basis, line.show)
+            else:
+                found = select(Predictor(load_model(model)), waiting, count, line.show)
+        write_json(kept, [int(name) for name in found.names])
     return json.loads(kept.read_text())
+
+
+def with_charge(sample: HamiltonianSample) -> Atoms:
+    """The structure of a label, which tells its charge."""
+    atoms = sample.atoms.copy()
+    atoms.info["charge"] = sample.charge
+    return atoms
 
 
 def measure(arguments, store: Store, chosen: list[int], test: list[str], out: Path) -> dict:

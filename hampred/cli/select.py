@@ -1,12 +1,20 @@
-"""`hampred select`: the structures of a pool that are most worth labelling next."""
+"""`hampred select`: the structures of a pool that are most worth labelling first, or next."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from hampred.evaluation.selection import Selection
+
 SHOWN = 20
 """Structures in the table that is printed."""
+
+BASIS = "def2-svp"
+"""Basis set of labels to come where none is named, as of `hampred generate`."""
 
 
 def register(app: typer.Typer) -> None:
@@ -16,49 +24,89 @@ def register(app: typer.Typer) -> None:
 
 def select(
     pool: Annotated[list[Path], typer.Argument(help="Files with structures, in any format of ASE.")],
-    model: Annotated[Path, typer.Option(help="Run folder or model file.")],
+    model: Annotated[
+        Path | None, typer.Option(help="Run folder or model file; without it, what to label first is chosen.")
+    ] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Structures to choose.")] = 50,
     out: Annotated[Path, typer.Option(help="File of the chosen structures, extxyz.")] = Path("selected.extxyz"),
+    basis: Annotated[
+        str | None, typer.Option(help=f"Without a model: basis set of the labels to come ({BASIS}).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Choose the structures of a pool from which a model would learn most, to label them with hampred generate."""
-    from ase.io import write
-
-    from hampred.cli.output import print_json, print_table
-    from hampred.cli.progress import ProgressLine
-    from hampred.files import replacing
+    from hampred.cli.output import print_json
+    from hampred.errors import HampredError
     from hampred.interop.structures import read_named
 
     _check_output(out)
+    if model is not None and basis is not None:
+        raise HampredError("--basis is for a choice without a model, which knows its own: leave out one of the two.")
     named = read_named(pool)
-    import hampred.inference as inference
-    from hampred.evaluation.selection import select as choose
+    found = _choose(named, model, count, basis or BASIS)
+    _write(out, found, named)
+    novelties = found.novelties or [None] * len(found.names)
+    told = {"model": model and str(model), "n_pool": len(named), "file": str(out), "unknown": found.unknown}
+    told["selected"] = [{"name": name, "novelty": novelty} for name, novelty in zip(found.names, novelties)]
+    if as_json:
+        print_json(told)
+    else:
+        _show(found)
+        order = "next" if model else "first"
+        typer.echo(f"{len(found.names)} of {len(named)} structures in {out}, the most worth labelling {order} on top")
 
+
+def _choose(named: "dict[str, Atoms]", model: Path | None, count: int, basis: str) -> "Selection":
+    """The choice, by a model or without one."""
+    import hampred.inference as inference
+    from hampred.cli.progress import ProgressLine
+    from hampred.evaluation.selection import select as choose
+    from hampred.evaluation.selection import select_first
+    from hampred.interop.structures import check_structure
+
+    if model is None:
+        for name, atoms in named.items():
+            check_structure(atoms, name)
+        with ProgressLine() as line:
+            return select_first(named, count, basis, line.show)
     predictor = inference.load(model)
-    known = {name: atoms for name, atoms in named.items() if set(atoms.numbers) <= set(predictor.basis.elements)}
-    for name, atoms in known.items():
-        predictor.check(atoms, None, name)
+    for name, atoms in named.items():
+        if set(atoms.numbers) <= set(predictor.basis.elements):
+            predictor.check(atoms, None, name)
     with ProgressLine() as line:
-        found = choose(predictor, named, count, line.show)
+        return choose(predictor, named, count, line.show)
+
+
+def _write(out: Path, found: "Selection", named: "dict[str, Atoms]") -> None:
+    """The chosen structures as a file."""
+    from ase.io import write
+
+    from hampred.files import replacing
+
     chosen = []
-    for name, novelty in zip(found.names, found.novelties):
+    for k, name in enumerate(found.names):
         atoms = named[name].copy()
-        atoms.info |= {"hampred_name": name, "hampred_novelty": round(novelty, 4)}
+        atoms.info["hampred_name"] = name
+        if found.novelties:
+            atoms.info["hampred_novelty"] = round(found.novelties[k], 4)
         chosen.append(atoms)
     with replacing(out) as temporary:
         write(temporary, chosen, format="extxyz")
-    told = {"model": str(model), "n_pool": len(named), "file": str(out), "unknown": found.unknown}
-    told["selected"] = [{"name": n, "novelty": u} for n, u in zip(found.names, found.novelties)]
-    if as_json:
-        print_json(told)
-        return
-    print_table("", ("structure", "novelty"), [*zip(found.names, found.novelties)][:SHOWN])
+
+
+def _show(found: "Selection") -> None:
+    """The first of them as a table, and what could not be ranked."""
+    from hampred.cli.output import print_table
+
+    if found.novelties:
+        print_table("", ("structure", "novelty"), [*zip(found.names, found.novelties)][:SHOWN])
+    else:
+        print_table("", ("structure",), [(name,) for name in found.names[:SHOWN]])
     if found.unknown:
         first, reason = next(iter(found.unknown.items()))
         n = len(found.unknown)
         told = f"{first} holds" if n == 1 else f"{n} structures (first: {first}) hold"
         typer.echo(f"note: {told} {reason}", err=True)
-    typer.echo(f"{len(chosen)} of {len(named)} structures in {out}, the most worth labelling first")
 
 
 def _check_output(out: Path) -> None:

@@ -1,7 +1,7 @@
 """How far the atoms of a structure are from those that a network was trained on."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class KnownAtoms:
         width: Standard deviations [d].
         gram: Σ x xᵀ over the atoms [d, d].
         count: Number of atoms.
-        rows: Invariants of some of them [n ≤ `MOST_ROWS`, d].
+        rows: Invariants of some of them [n ≤ `MOST_ROWS`, d]; none where nothing is labelled yet.
     """
 
     mean: Array
@@ -93,6 +93,10 @@ class Familiarity:
             x = (rows - mean) / width
             elements[z] = KnownAtoms(mean, width, x.T @ x, len(rows), rows[evenly(len(rows), MOST_ROWS)])
         return cls(elements)
+
+    def unlabelled(self) -> "Familiarity":
+        """The same scales of the invariants, and no atom that is known: as if nothing were labelled yet."""
+        return Familiarity({z: replace(known, rows=known.rows[:0]) for z, known in self.elements.items()})
 
     def novelty(self, numbers: Array, invariants: Array) -> Array:
         """How new each atom is: below about 1 for those of the labels, and the larger the stranger [n_atoms].

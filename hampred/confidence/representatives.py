@@ -55,8 +55,8 @@ class Doubt:
             self.variance = np.minimum(self.variance, self._variance(self._atoms[structure]))
 
     def _variance(self, points: Points) -> Points:
-        """What would be unknown of each target if some points were all that is labelled [n_targets]."""
-        return -np.expm1(-self._squares(points).min(axis=1) / self._length**2)
+        """What would be unknown of each target if some points, or none, were all that is labelled [n_targets]."""
+        return -np.expm1(-self._squares(points).min(axis=1, initial=np.inf) / self._length**2)
 
     def _squares(self, points: Points) -> Points:
         """Squared distances of the targets from some points [n_targets, n]."""

@@ -13,6 +13,7 @@ from ase.io import read, write
 from hampred.cli import main
 from hampred.data.store import Store
 from hampred.evaluation.confidence import calibrate
+from hampred.harmonics import random_rotation
 from hampred.interop.structures import read_structures
 from hampred.model_file import load_model, save_model
 
@@ -144,6 +145,36 @@ def test_select_takes_the_strange_and_the_usual(calibrated_model, pool, tmp_path
     assert main(["select", str(pool), "--model", str(calibrated_model), "-n", "9", "--out", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told["selected"]) == 4 and list(told["unknown"]) == ["pool-5"]
+
+
+def test_select_begins_without_a_model(pool, tmp_path, capsys):
+    """Of waters and a methane: one of each kind first; turned and mirrored, the same choice."""
+    out = tmp_path / "first.extxyz"
+    assert main(["select", str(pool), "-n", "2", "--out", str(out)]) == 0
+    assert "2 of 5 structures" in capsys.readouterr().out
+    first = read(out, index=":")
+    assert {atoms.get_chemical_formula() for atoms in first} == {"CH4", "H2O"}
+    turned = read(pool, index=":")
+    for seed, atoms in enumerate(turned):
+        atoms.positions = -atoms.positions @ random_rotation(np.random.default_rng(seed)).T
+    write(pool, turned, format="extxyz")
+    assert main(["select", str(pool), "-n", "2", "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in told["selected"]] == [atoms.info["hampred_name"] for atoms in first]
+    assert told["model"] is None and told["selected"][0]["novelty"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--basis", "def3-svp"], "def3-svp"),
+        (["--basis", "def2-svp", "--model", "m.safetensors"], "leave out one of the two"),
+    ],
+)
+def test_select_refuses_a_basis_in_one_line(words, message, pool, tmp_path, capsys):
+    assert main(["select", str(pool), *words, "--out", str(tmp_path / "s.xyz")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert message in error[-1] and len(error) == 1 and not (tmp_path / "s.xyz").exists()
 
 
 def test_select_tells_in_one_line_what_it_cannot_rank(calibrated_model, pool, tmp_path, capsys):
