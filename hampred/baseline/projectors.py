@@ -65,20 +65,20 @@ class Projectors:
         """
         for z in np.unique(integrals.atoms.numbers):
             self._require_known(int(z))
-        s, t = integrals.overlap, integrals.kinetic
+        s, t = integrals.half_overlap, integrals.half_kinetic
         operators = [self.operators[int(z)] for z in integrals.atoms.numbers]
         weights = [o.weights(n) for o, n in zip(operators, crowding(integrals.atoms, self.reach))]
         shifts = orbital_values(integrals.layout, [c @ o.shifts for c, o in zip(weights, operators)])
-        scales = orbital_values(integrals.layout, [c @ o.scales for c, o in zip(weights, operators)])
+        scales = 1 + orbital_values(integrals.layout, [c @ o.scales for c, o in zip(weights, operators)])
         values = np.zeros(len(t.values) + margin(s))
         own = values[: len(t.values)]
         for some in portions(len(own)):
-            own[some] = half_anticommutator(s, shifts, some) + half_anticommutator(t, scales, some) + t.values[some]
+            own[some] = half_anticommutator(s, shifts, some) + half_anticommutator(t, scales, some)
         shells = {z: operator.shells for z, operator in self.operators.items()}
         for here in surroundings(integrals, shells, s, self.reach):
             w = np.tensordot(weights[here.atom], operators[here.atom].matrices, 1)
             here.add_to(values, here.overlaps.T @ w @ here.overlaps)
-        return s.with_values(own).hermitized()
+        return integrals.completed(s.with_values(own))
 
     def _require_known(self, number: int) -> None:
         if number not in self.operators:

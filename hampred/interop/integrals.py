@@ -1,6 +1,6 @@
 """Integrals: the one-electron matrices of a molecule or crystal, each computed when it is first asked for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -71,12 +71,26 @@ class Integrals:
         Raises:
             HampredError: A cell without volume, or an unknown basis or element.
         """
-        return self._matrix("int1e_ovlp_sph")
+        return self.completed(self.half_overlap)
 
-    @cached_property
+    @property
     def kinetic(self) -> BlockMatrix:
         """T_ij(R), Hartree, on the pairs of the overlap."""
-        return self._matrix("int1e_kin_sph")
+        return self.completed(self.half_kinetic)
+
+    @cached_property
+    def half_overlap(self) -> BlockMatrix:
+        """S_ij(R) of one of each pair and its reverse, and of each atom with itself."""
+        return self._half("int1e_ovlp_sph")
+
+    @cached_property
+    def half_kinetic(self) -> BlockMatrix:
+        """T_ij(R), Hartree, on the pairs of `half_overlap`."""
+        return self._half("int1e_kin_sph")
+
+    def completed(self, half: BlockMatrix) -> BlockMatrix:
+        """The Hermitian matrix on the pairs of the overlap from its half."""
+        return half.completed(self._skeleton)
 
     @cached_property
     def electric_field(self) -> Array:
@@ -93,7 +107,7 @@ class Integrals:
         charges = np.array([z - self.layout.basis.elements[int(z)].n_core for z in self.atoms.numbers])
         centred = self.atoms.copy()
         centred.positions = self.atoms.positions - charges @ self.atoms.positions / charges.sum()
-        return self._matrix("int1e_r_sph", replace(self._half, atoms=centred), self.electric_field / FIELD)
+        return self.completed(self._half("int1e_r_sph", centred, self.electric_field / FIELD))
 
     @cached_property
     def _skeleton(self) -> BlockMatrix:
@@ -102,17 +116,18 @@ class Integrals:
         return skeleton
 
     @cached_property
-    def _half(self) -> TwoCentre:
-        """One of each pair and its reverse, and each atom with itself."""
+    def _half_skeleton(self) -> BlockMatrix:
+        """Pairs (j, i, −R), sorted by i: libcint's columns become rows of blocks one behind the other."""
         whole = self._skeleton
-        return TwoCentre(self.atoms, whole.pairs[whole.once], whole.cell_shifts[whole.once])
+        pairs, shifts = whole.pairs[whole.once], whole.cell_shifts[whole.once]
+        return BlockMatrix(self.layout, pairs[:, ::-1], -shifts, np.empty(0))
 
-    def _matrix(self, name: str, half: TwoCentre | None = None, vector: Array | None = None) -> BlockMatrix:
-        """A matrix of libcint on the pairs of the overlap; of three, their product with a vector."""
-        half = half or self._half
-        blocks = []  # of (j, i, −R)
-        for rows in half.integrals(name, self.shells, self.shells):
+    def _half(self, name: str, atoms: Atoms | None = None, vector: Array | None = None) -> BlockMatrix:
+        """Half a matrix of libcint; of three, their product with a vector."""
+        half = self._half_skeleton
+        blocks = []
+        pairs = TwoCentre(self.atoms if atoms is None else atoms, half.pairs[:, ::-1], -half.cell_shifts)
+        for rows in pairs.integrals(name, self.shells, self.shells):
             rows = rows if vector is None else np.tensordot(vector, rows, 1)
             blocks.append(rows.T.ravel())
-        backward = BlockMatrix(self.layout, half.pairs[:, ::-1], -half.shifts, np.concatenate(blocks))
-        return backward.completed(self._skeleton)
+        return half.with_values(np.concatenate(blocks))

@@ -36,8 +36,11 @@ class TwoCentre:
     @cached_property
     def images(self) -> tuple[IntArray, IntArray]:
         """Different (j, R) [n_images, 4], and which of them each pair ends at [n_pairs]."""
-        table, index = np.unique(np.column_stack([self.pairs[:, 1], self.shifts]), axis=0, return_inverse=True)
-        return table, index.ravel()
+        table = np.column_stack([self.pairs[:, 1], self.shifts])
+        lowest = table.min(axis=0)
+        keys = np.ravel_multi_index(tuple((table - lowest).T), tuple(np.ptp(table, axis=0) + 1))
+        _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+        return table[first], index
 
     @cached_property
     def starts(self) -> IntArray:

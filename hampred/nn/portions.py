@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from hampred.data.graph import HamiltonianGraph, graph_of_pairs
 from hampred.interop.integrals import Integrals
 from hampred.interop.neighbors import neighbor_pairs
 from hampred.nn.features import Features
-from hampred.nn.models.bond_frame import BondFrameNet
+from hampred.nn.models.bond_frame import BondFrameNet, Bonds
 from hampred.nn.radial import envelope
 
 Array = NDArray[np.float64]
@@ -23,6 +24,9 @@ IntArray = NDArray[np.int64]
 
 PAIRS = 512
 """Pairs of atoms, or atoms alone, in a portion: few enough for the caches of a processor."""
+
+KEPT = 400
+"""Portions that are kept from one layer to the next, some 3 GiB in float64; what is beyond is made again."""
 
 ROWS = 512
 """Rows of a portion of a product of sparse matrices."""
@@ -36,11 +40,17 @@ class Portion:
         atoms: Atoms of the molecule that the pairs join [n_atoms].
         graph: Their graph.
         skeleton: Their blocks in the molecule, without values.
+        edges: Geometry of the pairs that carry messages, and what the input matrices say of them.
+        bonds: The same of all pairs.
+        given: What the input matrices say of the atoms.
     """
 
     atoms: IntArray
     graph: HamiltonianGraph
     skeleton: BlockMatrix
+    edges: Bonds
+    bonds: Bonds
+    given: Features | None
 
 
 class LargeGraph:
@@ -65,19 +75,27 @@ class LargeGraph:
         self.pairs, _, self.vectors = neighbor_pairs(integrals.atoms, net.pair_cutoff)
         self.conditions = integrals.charge, integrals.spin, integrals.electric_field
         self._reverse = np.lexsort((self.pairs[:, 0], self.pairs[:, 1]))
+        self._kept: dict[float, list[Portion]] = {}
 
     def single_atoms(self) -> Iterator[Portion]:
         """All atoms, without pairs."""
-        for atoms in np.array_split(np.arange(self.layout.n_atoms), -(-self.layout.n_atoms // PAIRS)):
+        for atoms in _split(np.arange(self.layout.n_atoms), PAIRS):
             yield self._portion(atoms, np.empty(0, dtype=np.int64))
 
     def portions(self, cutoff: float) -> Iterator[Portion]:
-        """All pairs closer than a cutoff (Å)."""
+        """All pairs closer than a cutoff (Å); the first `KEPT` portions are made only once."""
+        kept = self._kept.setdefault(cutoff, [])
         near = np.linalg.norm(self.vectors, axis=1) < cutoff
         half = np.flatnonzero(near & (self.pairs[:, 0] < self.pairs[:, 1]))
-        for part in np.array_split(half, -(-2 * len(half) // PAIRS) or 1):
-            both = np.concatenate([part, self._reverse[part]])
-            yield self._portion(np.unique(self.pairs[both]), both)
+        for k, part in enumerate(_split(half, PAIRS // 2)):
+            if k == len(kept) < KEPT:
+                kept.append(self._pairs(part))
+            yield kept[k] if k < len(kept) else self._pairs(part)
+
+    def _pairs(self, half: IntArray) -> Portion:
+        """The portion of some pairs and their reverses."""
+        both = np.concatenate([half, self._reverse[half]])
+        return self._portion(np.unique(self.pairs[both]), both)
 
     def _portion(self, atoms: IntArray, which: IntArray) -> Portion:
         layout, net = self.layout.basis.layout(self.layout.numbers[atoms]), self.net
@@ -87,7 +105,13 @@ class LargeGraph:
         values = [matrix.on_pairs_of(skeleton).values for matrix in self.inputs]
         if values:
             graph = graph.with_inputs(torch.from_numpy(np.stack(values, axis=1)))
-        return Portion(atoms, graph.under(*self.conditions), skeleton)
+        graph = graph.under(*self.conditions)
+        return Portion(atoms, graph, skeleton, *net._bonds(graph))
+
+
+def _split(places: IntArray, most: int) -> list[IntArray]:
+    """Parts of a list, at most so many of it each and of like length."""
+    return np.array_split(places, max(-(-len(places) // most), 1))
 
 
 @torch.inference_mode()
@@ -110,10 +134,11 @@ def correction(net: BondFrameNet, graph: LargeGraph, elements: tuple[Places, Pla
     """ΔH of a large molecule from `correction_elements`: symmetric, sparse [n_orbitals, n_orbitals], Hartree."""
     rows, columns, values = elements
     shape = 2 * (graph.layout.n_orbitals,)
-    *forms, fade = (coo_array((column, (rows, columns)), shape=shape).tocsr() for column in values.T)
-    matrices = dict(zip(net.forms, forms))
+    sparse = [partial(coo_array, (column, (rows, columns)), shape=shape) for column in values.T]
+    matrices = {form: make().tocsr() for form, make in zip(net.forms, sparse)}
     total = matrices.get("covariant", csr_array(shape))
     if set(matrices) - {"covariant"}:
+        fade = sparse[-1]().tocsr()
         overlap = fade.multiply(graph.inputs[net.inputs.index("overlap")].to_sparse()).tocsr()
         for form, factors in (("mixed", (overlap,)), ("contravariant", (overlap, overlap))):
             if form in matrices:
@@ -129,9 +154,9 @@ def _features(net: BondFrameNet, graph: LargeGraph) -> Features:
         normed = layer.norm(x)
         x = Features(*(nn.functional.pad(part, (0, added)) for part, added in zip(x, layer.added)))
         for portion in graph.portions(net.cutoff):
-            bonds, atoms = net._bonds(portion.graph)[0], torch.from_numpy(portion.atoms)
-            target = atoms[bonds.pairs[:, 0]]
-            for part, message in zip(x, layer.messages(_of(normed, atoms), bonds)):
+            atoms = torch.from_numpy(portion.atoms)
+            target = atoms[portion.edges.pairs[:, 0]]
+            for part, message in zip(x, layer.messages(_of(normed, atoms), portion.edges)):
                 part.index_add_(0, target, message)
         x = x + layer.update(x)
     return x
@@ -139,13 +164,10 @@ def _features(net: BondFrameNet, graph: LargeGraph) -> Features:
 
 def _start(net: BondFrameNet, graph: LargeGraph) -> Features:
     """Features of all atoms before the first layer."""
-    singles = [portion.graph for portion in graph.single_atoms()]
-    parts = [
-        next(net._features(single, edges, atoms)) for single in singles for edges, _, atoms in [net._bonds(single)]
-    ]
+    parts = [next(net._features(single.graph, single.edges, single.given)) for single in graph.single_atoms()]
     x = Features(*(torch.cat(part) for part in zip(*parts)))
     for portion in graph.portions(net.cutoff):
-        density = net.density(len(portion.atoms), net._bonds(portion.graph)[0])
+        density = net.density(len(portion.atoms), portion.edges)
         x.natural.index_add_(0, torch.from_numpy(portion.atoms), density)
     return x
 
@@ -158,7 +180,7 @@ def _entries(
     numbers, alone = small.numbers, not len(small.pairs)
     pairs = [part.new_zeros(0, 0) for part in onsite]
     if not alone:
-        pairs = net._offsite(_of(normed, atoms), net._bonds(small)[1])
+        pairs = net._offsite(_of(normed, atoms), portion.bonds)
     columns = []
     for k, (form, on, off) in enumerate(zip(net.forms, onsite, pairs)):
         if alone:
