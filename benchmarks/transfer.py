@@ -2,7 +2,8 @@
 
 Trains on the store TRAIN, whole molecules left out (split by molecule, seed fixed), and tests on those and on all of
 the larger molecules of the store TEST. Beside the model, on the same molecules: the Fock matrix of PySCF's minao
-density, which costs a whole Fock build, and the fitted superposition of atomic potentials.
+density, which costs a whole Fock build, the baseline H0, and the superposition of atomic potentials, as published and
+fitted to the same labels.
 
     python benchmarks/transfer.py TRAIN TEST [--config train/molecules] [--out transfer]
     python benchmarks/transfer.py TRAIN TEST --run RUN          # a model that is trained already
@@ -17,6 +18,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from fitted_sap import FittedSap
 from record import arguments_of, print_table, run, say, write_record
 from runs import add_training_arguments, read_training, train_timed
 
@@ -41,6 +43,9 @@ COLUMNS = {  # metric → title, factor from the unit of the metric
     "lumo_mae_meV": ("LUMO / meV", 1.0),
     "gap_mae_meV": ("gap / meV", 1.0),
 }
+FITTED = 200
+"""Training labels that the fitted SAP reads; more change nothing."""
+
 Errors = dict[str, dict[str, dict[str, float | None]]]
 """Method → key of a label → metric → error."""
 
@@ -106,10 +111,12 @@ def composition(predictor: Predictor, path: Path) -> dict[str, int]:
 
 
 def reference_baselines(predictor: Predictor, store: Store, with_minao: bool) -> dict[str, Baseline]:
-    """The baselines that stand beside the model: its own, SAP and minao."""
+    """The baselines that stand beside the model: its own, SAP as published and fitted to the same labels, and minao."""
     own = predictor.model.baseline
     found = {own.name: own} if own.name != "none" else {}
     found.setdefault("sap", make_baseline("sap", store.level))
+    labels = np.random.default_rng(0).permutation(part(predictor, store, "train"))[:FITTED]
+    found["fitted_sap"] = FittedSap.fitted(store[int(k)] for k in labels)
     if with_minao:
         found.setdefault("minao", make_baseline("minao", store.level))
     return found
