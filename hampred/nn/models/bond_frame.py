@@ -90,8 +90,8 @@ class BondConvolution(nn.Module):
         self.second = O2Linear(lmax, channels, channels, pseudoscalars=odd)
         self.register_buffer("spread", nn.functional.one_hot(degree_index(lmax)).to(torch.get_default_dtype()), False)
 
-    def forward(self, x: Features, bonds: Bonds) -> Features:
-        """Features of the bonds [n_bonds, …], components in the frame of each bond (rows sorted by m)."""
+    def forward(self, x: Features, bonds: Bonds) -> Channels:
+        """Features of the bonds, in the frame of each."""
         weights = self.radial(*bonds.radial)
         n_scale = self.n_rows * sum(self.channels)
         first, second, shift = weights.split([n_scale, n_scale, weights.shape[1] - 2 * n_scale], dim=1)
@@ -102,8 +102,7 @@ class BondConvolution(nn.Module):
         local = bonds.frames[0] @ natural, bonds.frames[1] @ unnatural
         if bonds.inputs.natural.shape[-1]:
             local = tuple(torch.cat(parts, dim=-1) for parts in zip(local, bonds.inputs))
-        hidden = self._gate(self.first(to_channels(*local)), shift)
-        return Features(*from_channels(self.second(hidden), *self.channels))
+        return self.second(self._gate(self.first(to_channels(*local)), shift))
 
     def _spread(self, scale: Tensor) -> Tensor:
         """Factors [n, (lmax+1)², C] from factors for each l [n, (lmax+1)·C]."""
@@ -178,7 +177,7 @@ class Interaction(nn.Module):
 
     def messages(self, normed: Features, bonds: Bonds) -> Features:
         """What each bond [n_bonds, …] brings to its first atom."""
-        local = self.convolution(normed, bonds)
+        local = from_channels(self.convolution(normed, bonds), *self.convolution.channels)
         strength = (bonds.envelope * self.scale)[:, None, None]
         return Features(*(frame.transpose(1, 2) @ (part * strength) for frame, part in zip(bonds.frames, local)))
 
@@ -333,8 +332,8 @@ class BondFrameNet(HamiltonianNet):
 
     def _offsite(self, normed: Features, pairs: Bonds) -> list[Tensor]:
         """Sets of coefficients of the blocks of pairs [n_pairs, D]."""
-        hidden = self.pair_convolution(normed, pairs)
-        local = from_channels(self.pair_out(to_channels(*hidden)), *self._for_sets(self.offsite_places))
+        channels = self.pair_out(self.pair_convolution(normed, pairs))
+        local = from_channels(channels, *self._for_sets(self.offsite_places))
         strength = pairs.envelope[:, None, None]
         natural, unnatural = (frame.transpose(1, 2) @ (part * strength) for frame, part in zip(pairs.frames, local))
         return self.offsite_places.gather(natural, unnatural)
