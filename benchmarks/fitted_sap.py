@@ -10,6 +10,7 @@ from hampred.baseline.core import Core
 from hampred.baseline.gaussians import SphericalGaussians
 from hampred.baseline.sap import Sap
 from hampred.data.sample import HamiltonianSample
+from hampred.errors import HampredError
 from hampred.interop.pyscf import build_mole
 
 Array = NDArray[np.float64]
@@ -34,12 +35,22 @@ class FittedSap(Sap):
         self.charges = charges
 
     def screening_charges(self, symbol: str, n_electrons: int) -> tuple[Array, Array]:
-        """Exponents and charges of an element."""
+        """Exponents and charges of an element.
+
+        Raises:
+            HampredError: No label of the fit holds it.
+        """
+        if symbol not in self.charges:
+            raise HampredError(f"No label that {self.name} was fitted to holds {symbol}: train on labels that do.")
         return self.charges[symbol]
 
     @classmethod
     def fitted(cls, samples: Iterable[HamiltonianSample]) -> "FittedSap":
-        """Least squares of the mean squared error of each label, which are molecules without core potentials."""
+        """Least squares of the mean squared error of each label, which are molecules without core potentials.
+
+        Args:
+            samples: One label or more.
+        """
         nuclei: dict[str, int] = {}
         normal, right = np.zeros((0, 0)), np.zeros(0)
         for sample in samples:

@@ -82,7 +82,7 @@ def parts_of(predictor: Predictor) -> dict[str, list[tuple[Any, str]]]:
     net, baseline = type(predictor.model.net), type(predictor.model.baseline)
     return {
         "graph": [(system, "build_graph")],
-        "S and T": [(Integrals, "_matrix")],
+        "S and T": [(Integrals, "_half"), (Integrals, "completed")],
         "H0": [(baseline, "blocks")],
         "inputs": [(system, "input_values")],
         "network": [(net, "with_invariants")],

@@ -60,10 +60,10 @@ def main():
     title = f"test labels left out by {arguments.by}, {len(arguments.seeds)} draws"
     print_table(title, head, [[m[k] for k in keys] for m in means], len(counts))
     titles = ["random labels", *(f"as many by select, {name}" for name in METRICS.values())]
-    print_table("the same error", titles, [[n, *(needed[m][n] for m in METRICS)] for n in counts[1:]])
+    print_table("the same error", titles, [[n, *(needed[m][n] for m in METRICS)] for n in counts])
     plot(means, arguments.out / "selection.png")
     figures = {"rows": rows, "means": means}
-    ratios = {metric: {n: ratio_of(needed[metric][n], n) for n in counts[1:]} for metric in METRICS}
+    ratios = {metric: {n: ratio_of(needed[metric][n], n) for n in counts} for metric in METRICS}
     write_record(arguments.out / "selection.json", {**figures, "labels_needed": needed, "ratios": ratios})
 
 
@@ -99,11 +99,14 @@ def by_select(
         waiting = {str(k): with_charge(store[k]) for k in pool if k not in chosen}
         with ProgressLine() as line:
             if model is None:
-                found = select_first(waiting, count, store.level.basis, line.show)
+                found = select_first(waiting, count, line.show)
             else:
                 found = select(Predictor(load_model(model)), waiting, count, line.show)
-        write_json(kept, [int(name) for name in found.names])
-    return json.loads(kept.read_text())
+        write_json(kept, {"after": chosen, "chosen": [int(name) for name in found.names]})
+    told = json.loads(kept.read_text())
+    if told["after"] != chosen or len(told["chosen"]) != count:
+        raise HampredError(f"{kept} is of another choice, or the pool has no more: give another --out or --counts.")
+    return told["chosen"]
 
 
 def with_charge(sample: HamiltonianSample) -> Atoms:
@@ -142,13 +145,14 @@ def averaged(rows: list[dict], strategy: str, n: int) -> dict:
 def labels_needed(means: list[dict], metric: str) -> dict[int, float | None]:
     """Labels by select for the error of random ones, interpolated between the rounds; None where no round reaches it.
 
-    The errors are made to fall monotonically first: more labels are never taken to be worse.
+    The errors are made to fall monotonically first: more labels are never taken to be worse. Where the first round is
+    better already, its number of labels stands: fewer may be enough.
     """
     curve = {s: [(m["n_labels"], m[metric]) for m in means if m["strategy"] == s] for s in STRATEGIES}
     n, errors = np.array(curve["select"]).T
     falling = np.minimum.accumulate(errors)
     needed: dict[int, float | None] = {}
-    for n_random, error in curve["random"][1:]:
+    for n_random, error in curve["random"]:
         reached = falling.min() <= error
         at = np.exp(np.interp(-np.log(error), -np.log(falling), np.log(n)))
         needed[n_random] = float(at) if reached else None

@@ -115,11 +115,22 @@ def reference_baselines(predictor: Predictor, store: Store, with_minao: bool) ->
     own = predictor.model.baseline
     found = {own.name: own} if own.name != "none" else {}
     found.setdefault("sap", make_baseline("sap", store.level))
-    labels = np.random.default_rng(0).permutation(part(predictor, store, "train"))[:FITTED]
-    found["fitted_sap"] = FittedSap.fitted(store[int(k)] for k in labels)
+    found["fitted_sap"] = FittedSap.fitted(store[k] for k in fitting(predictor, store))
     if with_minao:
         found.setdefault("minao", make_baseline("minao", store.level))
     return found
+
+
+def fitting(predictor: Predictor, store: Store) -> list[int]:
+    """`FITTED` random training labels, and those beyond that hold an element that no other before them holds."""
+    seen: set[int] = set()
+    chosen: list[int] = []
+    for k in np.random.default_rng(0).permutation(part(predictor, store, "train")).tolist():
+        elements = set(store[k].atoms.numbers.tolist())
+        if len(chosen) < FITTED or not elements <= seen:
+            chosen.append(k)
+            seen |= elements
+    return chosen
 
 
 def measure(

@@ -79,6 +79,8 @@ class AtomicOperator:
         n, m = len(shells), found.shifts.shape[-1:]
         if found.strengths.shape != (2, n, n) or not found.shifts.shape == found.scales.shape == (2, *m):
             raise ValueError("its arrays do not fit together")
+        if not np.array_equal(found.strengths, found.strengths.transpose(0, 2, 1)):
+            raise ValueError("strengths are symmetric")
         numbers = np.concatenate([*map(np.ravel, arrays), [found.crowding]])
         if not np.isfinite(numbers).all() or any(l not in range(10) or not 0 < a < np.inf for l, a in shells):
             raise ValueError("positive exponents and finite numbers are needed")

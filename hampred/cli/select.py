@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Structures in the table that is printed."""
 
-BASIS = "def2-svp"
-"""Basis set of labels to come where none is named, as of `hampred generate`."""
-
 
 def register(app: typer.Typer) -> None:
     """Adds the verb to the command line."""
@@ -29,21 +26,15 @@ def select(
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Structures to choose.")] = 50,
     out: Annotated[Path, typer.Option(help="File of the chosen structures, extxyz.")] = Path("selected.extxyz"),
-    basis: Annotated[
-        str | None, typer.Option(help=f"Without a model: basis set of the labels to come ({BASIS}).")
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Choose the structures of a pool from which a model would learn most, to label them with hampred generate."""
     from hampred.cli.output import print_json
-    from hampred.errors import HampredError
     from hampred.interop.structures import read_named
 
     _check_output(out)
-    if model is not None and basis is not None:
-        raise HampredError("--basis is for a choice without a model, which knows its own: leave out one of the two.")
     named = read_named(pool)
-    found = _choose(named, model, count, basis or BASIS)
+    found = _choose(named, model, count)
     _write(out, found, named)
     novelties = found.novelties or [None] * len(found.names)
     told = {"model": model and str(model), "n_pool": len(named), "file": str(out), "unknown": found.unknown}
@@ -56,19 +47,17 @@ def select(
         typer.echo(f"{len(found.names)} of {len(named)} structures in {out}, the most worth labelling {order} on top")
 
 
-def _choose(named: "dict[str, Atoms]", model: Path | None, count: int, basis: str) -> "Selection":
+def _choose(named: "dict[str, Atoms]", model: Path | None, count: int) -> "Selection":
     """The choice, by a model or without one."""
-    import hampred.inference as inference
     from hampred.cli.progress import ProgressLine
     from hampred.evaluation.selection import select as choose
     from hampred.evaluation.selection import select_first
-    from hampred.interop.structures import check_structure
 
     if model is None:
-        for name, atoms in named.items():
-            check_structure(atoms, name)
         with ProgressLine() as line:
-            return select_first(named, count, basis, line.show)
+            return select_first(named, count, line.show)
+    import hampred.inference as inference
+
     predictor = inference.load(model)
     for name, atoms in named.items():
         if set(atoms.numbers) <= set(predictor.basis.elements):
@@ -87,7 +76,8 @@ def _write(out: Path, found: "Selection", named: "dict[str, Atoms]") -> None:
     for k, name in enumerate(found.names):
         atoms = named[name].copy()
         atoms.info["hampred_name"] = name
-        if found.novelties:
+        atoms.info.pop("hampred_novelty", None)  # of an earlier choice
+        if found.novelties is not None:
             atoms.info["hampred_novelty"] = round(found.novelties[k], 4)
         chosen.append(atoms)
     with replacing(out) as temporary:
@@ -98,7 +88,7 @@ def _show(found: "Selection") -> None:
     """The first of them as a table, and what could not be ranked."""
     from hampred.cli.output import print_table
 
-    if found.novelties:
+    if found.novelties is not None:
         print_table("", ("structure", "novelty"), [*zip(found.names, found.novelties)][:SHOWN])
     else:
         print_table("", ("structure",), [(name,) for name in found.names[:SHOWN]])

@@ -1,7 +1,7 @@
 """How far the atoms of a structure are from those that a network was trained on."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -58,7 +58,9 @@ class KnownAtoms:
 
     def precision(self) -> Array:
         """Inverse of the correlation matrix, damped by `FLOOR` [d, d]."""
-        return np.asarray(np.linalg.inv(self.gram / self.count + FLOOR * np.eye(len(self.mean))), dtype=np.float64)
+        return np.asarray(
+            np.linalg.inv(self.gram / max(self.count, 1) + FLOOR * np.eye(len(self.mean))), dtype=np.float64
+        )
 
 
 class Familiarity:
@@ -81,22 +83,21 @@ class Familiarity:
         Args:
             structures: Atomic numbers [n_atoms] and invariants [n_atoms, d] of each.
         """
-        collected: dict[int, list[Array]] = {}
-        for numbers, invariants in structures:
-            for z in np.unique(numbers):
-                collected.setdefault(int(z), []).append(np.asarray(invariants[numbers == z], dtype=float))
         elements = {}
-        for z, parts in sorted(collected.items()):
-            rows = np.concatenate(parts)
-            mean, width = rows.mean(axis=0), rows.std(axis=0)
-            width = np.maximum(width, 1e-6 * max(float(np.abs(rows).max()), 1e-12))  # some never change
+        for z, rows in _by_element(structures).items():
+            mean, width = _scales(rows)
             x = (rows - mean) / width
             elements[z] = KnownAtoms(mean, width, x.T @ x, len(rows), rows[evenly(len(rows), MOST_ROWS)])
         return cls(elements)
 
-    def unlabelled(self) -> "Familiarity":
-        """The same scales of the invariants, and no atom that is known: as if nothing were labelled yet."""
-        return Familiarity({z: replace(known, rows=known.rows[:0]) for z, known in self.elements.items()})
+    @classmethod
+    def unlabelled(cls, structures: Iterable[tuple[Array, Array]]) -> "Familiarity":
+        """Scales of the invariants of some structures, as in `fit`; no atom is known, as nothing is labelled yet."""
+        elements = {}
+        for z, rows in _by_element(structures).items():
+            d = rows.shape[1]
+            elements[z] = KnownAtoms(*_scales(rows), np.zeros((d, d)), 0, np.empty((0, d)))
+        return cls(elements)
 
     def novelty(self, numbers: Array, invariants: Array) -> Array:
         """How new each atom is: below about 1 for those of the labels, and the larger the stranger [n_atoms].
@@ -151,6 +152,21 @@ class Familiarity:
             parts["rows"] = parts["mean"][None] if rows is None else rows.double().numpy()
             elements[z] = KnownAtoms(count=int(arrays[f"{PREFIX}{z}.count"]), **parts)
         return cls(elements) if elements else None
+
+
+def _by_element(structures: Iterable[tuple[Array, Array]]) -> dict[int, Array]:
+    """Invariants [n, d] of all atoms of each element."""
+    collected: dict[int, list[Array]] = {}
+    for numbers, invariants in structures:
+        for z in np.unique(numbers):
+            collected.setdefault(int(z), []).append(np.asarray(invariants[numbers == z], dtype=float))
+    return {z: np.concatenate(parts) for z, parts in sorted(collected.items())}
+
+
+def _scales(rows: Array) -> tuple[Array, Array]:
+    """Mean and width [d] of invariants [n, d]."""
+    mean, width = rows.mean(axis=0), rows.std(axis=0)
+    return mean, np.maximum(width, 1e-6 * max(float(np.abs(rows).max()), 1e-12))  # some never change
 
 
 def evenly(n: int, most: int) -> NDArray[np.int64]:

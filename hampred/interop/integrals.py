@@ -1,4 +1,4 @@
-"""Integrals: the one-electron matrices of a molecule or crystal, each computed when it is first asked for."""
+"""Integrals: the one-electron matrices of a molecule or crystal, computed when they are first asked for."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,12 +80,20 @@ class Integrals:
 
     @cached_property
     def half_overlap(self) -> BlockMatrix:
-        """S_ij(R) of one of each pair and its reverse, and of each atom with itself."""
+        """S_ij(R) of one of each pair and its reverse, the one with i ≥ j in a molecule, and of each atom with itself.
+
+        Raises:
+            HampredError: As `overlap`.
+        """
         return self._half("int1e_ovlp_sph")
 
     @cached_property
     def half_kinetic(self) -> BlockMatrix:
-        """T_ij(R), Hartree, on the pairs of `half_overlap`."""
+        """T_ij(R), Hartree, on the pairs of `half_overlap`.
+
+        Raises:
+            HampredError: As `overlap`.
+        """
         return self._half("int1e_kin_sph")
 
     def completed(self, half: BlockMatrix) -> BlockMatrix:
@@ -120,7 +128,9 @@ class Integrals:
         """Pairs (j, i, −R), sorted by i: libcint's columns become rows of blocks one behind the other."""
         whole = self._skeleton
         pairs, shifts = whole.pairs[whole.once], whole.cell_shifts[whole.once]
-        return BlockMatrix(self.layout, pairs[:, ::-1], -shifts, np.empty(0))
+        half = BlockMatrix(self.layout, pairs[:, ::-1], -shifts, np.empty(0))
+        _ = half.rows, half.columns
+        return half
 
     def _half(self, name: str, atoms: Atoms | None = None, vector: Array | None = None) -> BlockMatrix:
         """Half a matrix of libcint; of three, their product with a vector."""

@@ -25,8 +25,8 @@ IntArray = NDArray[np.int64]
 PAIRS = 512
 """Pairs of atoms, or atoms alone, in a portion: few enough for the caches of a processor."""
 
-KEPT = 400
-"""Portions that are kept from one layer to the next, some 3 GiB in float64; what is beyond is made again."""
+KEPT = 2**31
+"""Bytes of the geometry of bonds that are kept from one layer to the next; what is beyond is made again."""
 
 ROWS = 512
 """Rows of a portion of a product of sparse matrices."""
@@ -40,17 +40,11 @@ class Portion:
         atoms: Atoms of the molecule that the pairs join [n_atoms].
         graph: Their graph.
         skeleton: Their blocks in the molecule, without values.
-        edges: Geometry of the pairs that carry messages, and what the input matrices say of them.
-        bonds: The same of all pairs.
-        given: What the input matrices say of the atoms.
     """
 
     atoms: IntArray
     graph: HamiltonianGraph
     skeleton: BlockMatrix
-    edges: Bonds
-    bonds: Bonds
-    given: Features | None
 
 
 class LargeGraph:
@@ -75,27 +69,19 @@ class LargeGraph:
         self.pairs, _, self.vectors = neighbor_pairs(integrals.atoms, net.pair_cutoff)
         self.conditions = integrals.charge, integrals.spin, integrals.electric_field
         self._reverse = np.lexsort((self.pairs[:, 0], self.pairs[:, 1]))
-        self._kept: dict[float, list[Portion]] = {}
 
     def single_atoms(self) -> Iterator[Portion]:
         """All atoms, without pairs."""
         for atoms in _split(np.arange(self.layout.n_atoms), PAIRS):
             yield self._portion(atoms, np.empty(0, dtype=np.int64))
 
-    def portions(self, cutoff: float) -> Iterator[Portion]:
-        """All pairs closer than a cutoff (Å); the first `KEPT` portions are made only once."""
-        kept = self._kept.setdefault(cutoff, [])
+    def portions(self, cutoff: float, first: int = 0) -> Iterator[Portion]:
+        """All pairs closer than a cutoff (Å), from some portion on."""
         near = np.linalg.norm(self.vectors, axis=1) < cutoff
         half = np.flatnonzero(near & (self.pairs[:, 0] < self.pairs[:, 1]))
-        for k, part in enumerate(_split(half, PAIRS // 2)):
-            if k == len(kept) < KEPT:
-                kept.append(self._pairs(part))
-            yield kept[k] if k < len(kept) else self._pairs(part)
-
-    def _pairs(self, half: IntArray) -> Portion:
-        """The portion of some pairs and their reverses."""
-        both = np.concatenate([half, self._reverse[half]])
-        return self._portion(np.unique(self.pairs[both]), both)
+        for part in _split(half, PAIRS // 2)[first:]:
+            both = np.concatenate([part, self._reverse[part]])
+            yield self._portion(np.unique(self.pairs[both]), both)
 
     def _portion(self, atoms: IntArray, which: IntArray) -> Portion:
         layout, net = self.layout.basis.layout(self.layout.numbers[atoms]), self.net
@@ -105,13 +91,36 @@ class LargeGraph:
         values = [matrix.on_pairs_of(skeleton).values for matrix in self.inputs]
         if values:
             graph = graph.with_inputs(torch.from_numpy(np.stack(values, axis=1)))
-        graph = graph.under(*self.conditions)
-        return Portion(atoms, graph, skeleton, *net._bonds(graph))
+        return Portion(atoms, graph.under(*self.conditions), skeleton)
 
 
 def _split(places: IntArray, most: int) -> list[IntArray]:
     """Parts of a list, at most so many of it each and of like length."""
     return np.array_split(places, max(-(-len(places) // most), 1))
+
+
+class Messages:
+    """Where messages run, portion by portion and layer after layer; within `KEPT` bytes it is found only once."""
+
+    def __init__(self, net: BondFrameNet, graph: LargeGraph) -> None:
+        """Takes the network and the molecule."""
+        self._net, self._graph, self._room = net, graph, KEPT
+        self._kept: list[tuple[Tensor, Bonds]] = []
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Bonds]]:
+        """Atoms of each portion, and the bonds between them."""
+        yield from self._kept
+        for portion in self._graph.portions(self._net.cutoff, first=len(self._kept)):
+            found = torch.from_numpy(portion.atoms), self._net._bonds(portion.graph)[0]
+            self._room -= _bytes(found[1])
+            if self._room > 0:  # from then on it stays below
+                self._kept.append(found)
+            yield found
+
+
+def _bytes(bonds: Bonds) -> int:
+    """What the geometry of some bonds takes."""
+    return sum(part.nbytes for part in (*bonds.frames, *bonds.radial, bonds.envelope, *bonds.inputs, bonds.pairs))
 
 
 @torch.inference_mode()
@@ -149,26 +158,28 @@ def correction(net: BondFrameNet, graph: LargeGraph, elements: tuple[Places, Pla
 
 def _features(net: BondFrameNet, graph: LargeGraph) -> Features:
     """Features of all atoms after all layers."""
-    x = _start(net, graph)
+    messages = Messages(net, graph)
+    x = _start(net, graph, messages)
     for layer in net.layers:
         normed = layer.norm(x)
         x = Features(*(nn.functional.pad(part, (0, added)) for part, added in zip(x, layer.added)))
-        for portion in graph.portions(net.cutoff):
-            atoms = torch.from_numpy(portion.atoms)
-            target = atoms[portion.edges.pairs[:, 0]]
-            for part, message in zip(x, layer.messages(_of(normed, atoms), portion.edges)):
+        for atoms, bonds in messages:
+            target = atoms[bonds.pairs[:, 0]]
+            for part, message in zip(x, layer.messages(_of(normed, atoms), bonds)):
                 part.index_add_(0, target, message)
         x = x + layer.update(x)
     return x
 
 
-def _start(net: BondFrameNet, graph: LargeGraph) -> Features:
+def _start(net: BondFrameNet, graph: LargeGraph, messages: Messages) -> Features:
     """Features of all atoms before the first layer."""
-    parts = [next(net._features(single.graph, single.edges, single.given)) for single in graph.single_atoms()]
+    singles = [portion.graph for portion in graph.single_atoms()]
+    parts = [
+        next(net._features(single, edges, atoms)) for single in singles for edges, _, atoms in [net._bonds(single)]
+    ]
     x = Features(*(torch.cat(part) for part in zip(*parts)))
-    for portion in graph.portions(net.cutoff):
-        density = net.density(len(portion.atoms), portion.edges)
-        x.natural.index_add_(0, torch.from_numpy(portion.atoms), density)
+    for atoms, bonds in messages:
+        x.natural.index_add_(0, atoms, net.density(len(atoms), bonds))
     return x
 
 
@@ -180,7 +191,7 @@ def _entries(
     numbers, alone = small.numbers, not len(small.pairs)
     pairs = [part.new_zeros(0, 0) for part in onsite]
     if not alone:
-        pairs = net._offsite(_of(normed, atoms), portion.bonds)
+        pairs = net._offsite(_of(normed, atoms), net._bonds(small)[1])
     columns = []
     for k, (form, on, off) in enumerate(zip(net.forms, onsite, pairs)):
         if alone:

@@ -65,10 +65,9 @@ def test_transfer(benchmark, label_store):
     assert record["train"]["n_train_molecules"] == small["n_molecules"] == 1
     # TEST is TRAIN here: what was trained and validated on is left out of it
     assert small["methods"] == large["methods"] and large["n_labels"] == record["train"]["n_test_labels"]
-    assert (
-        set(small["methods"]) == {"hampred", "projectors", "sap", "minao"}
-        and small["methods"]["minao"]["H_mae_uEh"] > 0
-    )
+    assert set(small["methods"]) == {"hampred", "projectors", "sap", "fitted_sap", "minao"}
+    assert 0 < small["methods"]["fitted_sap"]["H_mae_uEh"] < small["methods"]["sap"]["H_mae_uEh"]
+    assert small["methods"]["minao"]["H_mae_uEh"] > 0
     assert small["methods"]["hampred"]["ratio_to_small"] == 1
     assert "minao" in printed
 

@@ -164,15 +164,36 @@ def test_select_begins_without_a_model(pool, tmp_path, capsys):
     assert told["model"] is None and told["selected"][0]["novelty"] is None
 
 
+def test_a_choice_without_a_model_knows_charges_and_forgets_earlier_choices(tmp_path, capsys):
+    """Of two ammonias and an ion of the same shape, the ion is new; what a pool tells of a novelty is gone."""
+    structures = [molecule("NH3") for _ in range(4)]
+    for seed, atoms in enumerate(structures[:3]):
+        atoms.rattle(0.01, seed=seed)
+        atoms.info["hampred_novelty"] = 7.7
+    structures[3].info["charge"] = 2
+    write(tmp_path / "pool.xyz", structures, format="extxyz")
+    out = tmp_path / "first.extxyz"
+    assert main(["select", str(tmp_path / "pool.xyz"), "-n", "2", "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert "pool-4" in [row["name"] for row in told["selected"]] and told["unknown"] == {}
+    assert not any("hampred_novelty" in atoms.info for atoms in read(out, index=":"))
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("info", "cell", "message"),
     [
-        (["--basis", "def3-svp"], "def3-svp"),
-        (["--basis", "def2-svp", "--model", "m.safetensors"], "leave out one of the two"),
+        ({"charge": "abc"}, None, "pool-2"),
+        ({}, [9.0, 9.0, 9.0], "molecules and crystals, which no model knows together"),
     ],
 )
-def test_select_refuses_a_basis_in_one_line(words, message, pool, tmp_path, capsys):
-    assert main(["select", str(pool), *words, "--out", str(tmp_path / "s.xyz")]) == 2
+def test_a_choice_without_a_model_refuses_in_one_line(info, cell, message, tmp_path, capsys):
+    structures = [molecule("NH3"), molecule("NH3")]
+    structures[1].info = info
+    if cell:
+        structures[1].set_cell(cell)
+        structures[1].pbc = True
+    write(tmp_path / "pool.xyz", structures, format="extxyz")
+    assert main(["select", str(tmp_path / "pool.xyz"), "--out", str(tmp_path / "s.xyz")]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert message in error[-1] and len(error) == 1 and not (tmp_path / "s.xyz").exists()
 

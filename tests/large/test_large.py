@@ -65,8 +65,13 @@ def test_what_is_left_out_of_the_overlap_is_negligible():
     assert np.abs(s - exact).max() < 1e-12 and np.array_equal(s, s.T)
 
 
-@pytest.mark.parametrize("forms", [["covariant"], ["covariant", "mixed", "contravariant"]])
-def test_prediction_is_that_of_the_dense_path(monkeypatch, forms: list[str]):
+@pytest.mark.parametrize(
+    ("forms", "kept"),
+    [(["covariant"], 2**31), (["covariant"], 100_000), (["covariant", "mixed", "contravariant"], 0)],
+)
+def test_prediction_is_that_of_the_dense_path(monkeypatch, forms: list[str], kept: int):
+    """Whether all, some or none of the geometry is kept between the layers."""
+    monkeypatch.setattr(portions, "KEPT", kept)
     monkeypatch.setattr(portions, "PAIRS", 20)
     monkeypatch.setattr(portions, "ROWS", 50)
     monkeypatch.setattr(sparse_eigen, "SMALLEST_BLOCK", 16)
