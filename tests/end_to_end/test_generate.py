@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,8 @@ def started(config, out, cwd, wanted=5, more=()):
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        # what is started behind an & ignores Ctrl-C, and so would this process: it is to be as in a terminal
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     end = time.monotonic() + 60
     while len(shards(out)) < wanted and process.poll() is None and time.monotonic() < end:
