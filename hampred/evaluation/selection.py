@@ -4,20 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from ase import Atoms
-from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from hampred.basis import ElementBasis, OrbitalBasis
+from hampred.basis import OrbitalBasis
 from hampred.confidence import Familiarity, most_representative
-from hampred.data.graph import build_graph
 from hampred.errors import HampredError
+from hampred.evaluation.untrained import Untrained, valence_orbitals
 from hampred.inference import Predictor
 from hampred.interop.electric_field import electric_field
 from hampred.interop.structures import read_charge, read_spin
-from hampred.nn.conditions import CONDITIONS
-from hampred.nn.models import build_net
 
 Array = NDArray[np.float64]
 
@@ -25,24 +21,6 @@ Report = Callable[[str, int, int], None]
 
 LACKING = "an element that the training labels lack: label some of these in any case"
 """Why a structure cannot be ranked: it holds this."""
-
-
-SURROUNDINGS = {
-    "cutoff": 6.0,
-    "pair_cutoff": 6.0,
-    "lmax": 3,
-    "natural": 24,
-    "unnatural": 8,
-    "hidden": 32,
-    "inputs": [],
-    "forms": ["covariant"],
-    "conditions": list(CONDITIONS),
-}
-"""Network that describes atoms before there are labels: by the geometry of their surroundings (Å), charge and field."""
-
-D_BLOCK = (range(21, 31), range(39, 49), range(72, 81), range(104, 113))
-F_BLOCK = (range(57, 72), range(89, 104))
-"""Atomic numbers of elements with d and with f electrons in their valence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,34 +105,6 @@ def select_first(pool: Mapping[str, Atoms], count: int, report: Report = lambda 
     return Selection([names[k] for k in chosen], None, {})
 
 
-class Untrained:
-    """A network with random weights, the same ones for all pools, that describes the surroundings of atoms.
-
-    Its invariants are smooth functions of these: where atoms are alike, they are too.
-    """
-
-    def __init__(self) -> None:
-        """Draws the weights; of the orbitals that networks are made for, every element has one s orbital."""
-        basis = OrbitalBasis("surroundings", {z: ElementBasis((0,), "") for z in range(1, len(chemical_symbols))})
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            self._net = build_net("bond_frame", basis, SURROUNDINGS).eval()
-
-    def invariants(self, atoms: Atoms, charge: int, spin: int, field: Array) -> Array:
-        """What the last layer tells of each atom [n_atoms, d]; no rotation changes it.
-
-        Args:
-            atoms: The structure, positions in Å.
-            charge: Total charge (e).
-            spin: Unpaired electrons.
-            field: Electric field, V/Å [3].
-        """
-        graph, _ = build_graph(atoms, self._net.decomposer, self._net.cutoff, self._net.pair_cutoff)
-        with torch.inference_mode():
-            *_, last = self._net.hidden_layers(graph.under(charge, spin, field))
-            return last.invariants().numpy()
-
-
 def _conditions(atoms: Atoms, name: str) -> tuple[int, int, Array]:
     """Charge, unpaired electrons and electric field that a structure tells.
 
@@ -163,14 +113,6 @@ def _conditions(atoms: Atoms, name: str) -> tuple[int, int, Array]:
     """
     charge = read_charge(atoms, name)
     return charge, read_spin(atoms, charge, name), electric_field(atoms, name)
-
-
-def valence_orbitals(number: int) -> float:
-    """Orbitals in the valence of an element: about in proportion to its rows of H in any basis set."""
-    if number <= 2:
-        return 1.0
-    d_or_f = 9.0 * any(number in block for block in D_BLOCK) + 16.0 * any(number in block for block in F_BLOCK)
-    return d_or_f or 4.0
 
 
 def orbitals_of_elements(basis: OrbitalBasis) -> dict[int, float]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -143,11 +142,14 @@ def correction(net: BondFrameNet, graph: LargeGraph, elements: tuple[Places, Pla
     """ΔH of a large molecule from `correction_elements`: symmetric, sparse [n_orbitals, n_orbitals], Hartree."""
     rows, columns, values = elements
     shape = 2 * (graph.layout.n_orbitals,)
-    sparse = [partial(coo_array, (column, (rows, columns)), shape=shape) for column in values.T]
-    matrices = {form: make().tocsr() for form, make in zip(net.forms, sparse)}
+
+    def sparse(column: int) -> csr_array:
+        return coo_array((values[:, column], (rows, columns)), shape=shape).tocsr()
+
+    matrices = {form: sparse(k) for k, form in enumerate(net.forms)}
     total = matrices.get("covariant", csr_array(shape))
     if set(matrices) - {"covariant"}:
-        fade = sparse[-1]().tocsr()
+        fade = sparse(-1)
         overlap = fade.multiply(graph.inputs[net.inputs.index("overlap")].to_sparse()).tocsr()
         for form, factors in (("mixed", (overlap,)), ("contravariant", (overlap, overlap))):
             if form in matrices:

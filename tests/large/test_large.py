@@ -28,6 +28,7 @@ from hampred.large import predict_large, require_affordable
 from hampred.model_file import Model, save_model
 from hampred.nn import portions
 from hampred.nn.models import build_net
+from hampred.nn.portions import LargeGraph
 
 LEVEL = LevelOfTheory("pbe", "GGA_X_PBE, GGA_C_PBE", "def2-svp")
 NET = {"natural": 8, "unnatural": 4, "n_layers": 2, "hidden": 16, "n_radial": 8, "cutoff": 3.0, "pair_cutoff": 4.5}
@@ -67,7 +68,7 @@ def test_what_is_left_out_of_the_overlap_is_negligible():
 
 @pytest.mark.parametrize(
     ("forms", "kept"),
-    [(["covariant"], 2**31), (["covariant"], 100_000), (["covariant", "mixed", "contravariant"], 0)],
+    [(["covariant"], 2**31), (["covariant"], 400_000), (["covariant", "mixed", "contravariant"], 0)],
 )
 def test_prediction_is_that_of_the_dense_path(monkeypatch, forms: list[str], kept: int):
     """Whether all, some or none of the geometry is kept between the layers."""
@@ -84,6 +85,20 @@ def test_prediction_is_that_of_the_dense_path(monkeypatch, forms: list[str], kep
     assert np.abs(frontier.energies - energies[frontier.first : frontier.first + 6]).max() < 1e-9
     assert abs(frontier.homo - dense.homo) < 1e-7 and abs(frontier.gap - dense.gap) < 1e-7
     assert np.abs(dense.hamiltonian - dense.baseline_hamiltonian).max() > 1e-3  # the network has a say
+
+
+@pytest.mark.parametrize(("room", "n_kept"), [(2**31, 4), (400_000, 2), (0, 0)])
+def test_geometry_is_kept_while_there_is_room(monkeypatch, room: int, n_kept: int):
+    monkeypatch.setattr(portions, "KEPT", room)
+    monkeypatch.setattr(portions, "PAIRS", 20)
+    model, integrals = predictor(), Integrals(waters(8), LEVEL.basis)
+    graph = LargeGraph(integrals, model.model.net, [integrals.overlap, model.model.baseline.blocks(integrals)])
+    messages = portions.Messages(model.model.net, graph)
+    passes = [list(messages) for _ in range(3)]
+    for first, *others in zip(*passes):
+        assert sum(other is first for other in others) in (0, 2)
+        assert all(torch.equal(first[0], atoms) and torch.equal(first[1].pairs, bonds.pairs) for atoms, bonds in others)
+    assert sum(first is last for first, last in zip(passes[0], passes[-1])) == n_kept
 
 
 def test_equivariant(rng: np.random.Generator):
