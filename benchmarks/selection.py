@@ -2,10 +2,12 @@
 
 Leaves out some labels of a store, drawn like the pool that the rest makes, as a test, and lets two strategies choose
 from the pool: at random, and by `hampred select`, which begins without a model and goes on, each round, with the one
-that the last round trained. Every training has the same number of steps, so that only the labels differ. Printed are
-the errors on the test labels and how many labels the choice needs for the error that the random one reaches.
+that the last round trained. It gets a share of the labels that the random choice gets in the same round. Every training
+has the same number of steps and no validation, so that only the labels that it learns from differ. Printed are the
+errors on the test labels, those of the choice over those of the random one, and how many labels the choice needs for
+the error that the random one reaches.
 
-    python benchmarks/selection.py STORE [--counts 50 100 …] [--seeds 0 1] [--steps N] [--by molecule] [--out selection]
+    python benchmarks/selection.py STORE [--counts 50 100 …] [--share 0.7] [--seeds 0 1] [--steps N] [--by molecule]
 
 Trainings that are done are kept in the folder: the same command goes on.
 """
@@ -35,15 +37,16 @@ from hampred.inference import Predictor
 from hampred.model_file import load_model
 
 STRATEGIES = ("random", "select")
-VALIDATION = 0.1
-"""Share of the chosen labels that picks the weights of a training."""
 METRICS = {"H_mae_uEh": "H MAE / µE_h", "occupied_mae_meV": "occupied ε / meV", "gap_mae_meV": "gap / meV"}
 
 
 def main():
     parser = arguments_of(__doc__, "selection")
     parser.add_argument("store", type=Path, metavar="STORE", help="labels of different molecules")
-    parser.add_argument("--counts", type=int, nargs="+", default=[50, 100, 150, 200, 300], help="labels of each round")
+    parser.add_argument(
+        "--counts", type=int, nargs="+", default=[50, 100, 150, 200, 300], help="random labels of each round"
+    )
+    parser.add_argument("--share", type=float, default=0.7, help="of these labels, which select chooses (0.7)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of the draws of test and random labels")
     parser.add_argument("--steps", type=int, default=2000, help="training steps of each (2000)")
     parser.add_argument("--test", type=float, default=0.15, help="share of the labels or molecules that test (0.15)")
@@ -51,9 +54,10 @@ def main():
     add_training_arguments(parser, "train/molecules")
     arguments = parser.parse_args()
     counts = sorted(arguments.counts)
+    rounds = {"random": counts, "select": [round(arguments.share * n) for n in counts]}
     with Store(arguments.store) as store:
-        rows = [row for seed in arguments.seeds for row in learn(arguments, store, counts, seed)]
-    means = [averaged(rows, strategy, n) for strategy in STRATEGIES for n in counts]
+        rows = [row for seed in arguments.seeds for row in learn(arguments, store, rounds, seed)]
+    means = [averaged(rows, strategy, n) for strategy in STRATEGIES for n in rounds[strategy]]
     needed = {metric: labels_needed(means, metric) for metric in METRICS}
     head = ["choice", "labels", "molecules", *METRICS.values()]
     keys = ["strategy", "n_labels", "n_molecules", *METRICS]
@@ -61,23 +65,31 @@ def main():
     print_table(title, head, [[m[k] for k in keys] for m in means], len(counts))
     titles = ["random labels", *(f"as many by select, {name}" for name in METRICS.values())]
     print_table("the same error", titles, [[n, *(needed[m][n] for m in METRICS)] for n in counts])
+    of_errors = error_ratios(means, rounds)
+    titles = ["random labels", "labels by select", *METRICS.values()]
+    print_table(
+        "error of select over that of random",
+        titles,
+        [[r["random"], r["select"], *(r[m] for m in METRICS)] for r in of_errors],
+    )
     plot(means, arguments.out / "selection.png")
-    figures = {"rows": rows, "means": means}
+    figures = {"rows": rows, "means": means, "error_ratios": of_errors}
     ratios = {metric: {n: ratio_of(needed[metric][n], n) for n in counts} for metric in METRICS}
     write_record(arguments.out / "selection.json", {**figures, "labels_needed": needed, "ratios": ratios})
 
 
-def learn(arguments, store: Store, counts: list[int], seed: int) -> list[dict]:
+def learn(arguments, store: Store, rounds: dict[str, list[int]], seed: int) -> list[dict]:
     """Draws test and pool, and trains round after round with both strategies."""
     parts = split_samples(store.molecules, 1 - arguments.test - 0.01, 0.01, None, arguments.by, seed)
     order, test = np.random.default_rng(seed).permutation(parts["train"]), [store.keys[k] for k in parts["test"]]
-    if counts[-1] > len(order):
-        raise HampredError(f"{counts[-1]} labels asked of a pool of {len(order)}: give smaller --counts.")
+    most = max(counts[-1] for counts in rounds.values())
+    if most > len(order):
+        raise HampredError(f"{most} labels asked of a pool of {len(order)}: give smaller --counts.")
     rows = []
     for strategy in STRATEGIES:
         chosen: list[int] = []
         last = None
-        for n in counts:
+        for n in rounds[strategy]:
             out = arguments.out / f"seed_{seed}" / f"{strategy}_{n}"
             if strategy == "random":
                 chosen = order[:n].tolist()
@@ -121,9 +133,8 @@ def measure(arguments, store: Store, chosen: list[int], test: list[str], out: Pa
     labels, kept = out / "labels.h5", out / "test.json"
     if not labels.is_file():
         write_store(labels, (store[k] for k in chosen))
-    n_train = len(chosen) - round(VALIDATION * len(chosen))
-    split = [f"split.train={n_train}", f"split.validation={len(chosen) - n_train}", "split.test=0", "split.by=geometry"]
-    config = with_steps(read_training(arguments, [labels], split), n_train, arguments.steps)
+    split = [f"split.train={len(chosen)}", "split.validation=0", "split.test=0", "split.by=geometry"]
+    config = with_steps(read_training(arguments, [labels], split), len(chosen), arguments.steps)
     times = train_timed(config, out / "run", f"{len(chosen)} labels")
     if not kept.is_file():
         with ProgressLine() as line:
@@ -157,6 +168,16 @@ def labels_needed(means: list[dict], metric: str) -> dict[int, float | None]:
         at = np.exp(np.interp(-np.log(error), -np.log(falling), np.log(n)))
         needed[n_random] = float(at) if reached else None
     return needed
+
+
+def error_ratios(means: list[dict], rounds: dict[str, list[int]]) -> list[dict]:
+    """Of each round: labels of both strategies, and mean errors of select over those of random."""
+    at = {(m["strategy"], m["n_labels"]): m for m in means}
+    found = []
+    for n, fewer in zip(rounds["random"], rounds["select"]):
+        errors = {metric: at["select", fewer][metric] / at["random", n][metric] for metric in METRICS}
+        found.append({"random": n, "select": fewer, **errors})
+    return found
 
 
 def ratio_of(needed: float | None, n: int) -> float | None:

@@ -234,7 +234,7 @@ class SplitConfig(Config):
     """How samples are shared out: whole numbers are counts, others fractions."""
 
     train: Int | float = Field(0.8, gt=0)
-    validation: Int | float = Field(0.1, gt=0)
+    validation: Int | float = Field(0.1, ge=0)  # 0: every label trains, and the training labels are watched
     test: Int | float | None = Field(None, ge=0)  # None: all that is left
     by: Literal["geometry", "molecule"] = "geometry"  # molecule: all geometries of a molecule stay together
     seed: Int = Field(0, ge=0)

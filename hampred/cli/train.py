@@ -96,7 +96,10 @@ def _notes(model: Path) -> list[str]:
     from hampred.confidence import Calibration
     from hampred.model_file import read_header
 
-    calibration = read_header(model).get("calibration")
+    header = read_header(model)
+    if not header["split"]["validation"]:
+        return ["without validation labels, val_… are errors of the training labels, and predictions have no bounds"]
+    calibration = header.get("calibration")
     return [] if calibration is None else Calibration.from_dict(calibration).notes
 
 

@@ -21,7 +21,7 @@ def split_samples(
     Args:
         molecules: Molecule of each sample [n_samples].
         train: Number (int) or fraction (float) of geometries or molecules.
-        validation: The same.
+        validation: The same; 0 leaves the part empty.
         test: The same; None takes all that is left.
         by: Whether geometries or whole molecules are drawn.
         seed: Of the draw.
@@ -30,7 +30,7 @@ def split_samples(
         Indices of the samples under ``train``, ``validation`` and ``test``.
 
     Raises:
-        HampredError: There are not so many, or a part would be empty.
+        HampredError: There are not so many, or a part that is asked for would be empty.
     """
     units = np.arange(len(molecules)) if by == "geometry" else np.unique(np.asarray(molecules), return_inverse=True)[1]
     n_units = int(units.max()) + 1
@@ -39,7 +39,7 @@ def split_samples(
     rest = n_units - sum(wanted)
     wanted.append(rest if test is None else _count(test, n_units))
     kind = "geometries" if by == "geometry" else "molecules"
-    if sum(wanted) > n_units or min(wanted[:2]) < 1 or wanted[2] < 0:
+    if sum(wanted) > n_units or wanted[0] < 1 or min(wanted) < 0 or (validation and not wanted[1]):
         raise HampredError(
             f"split: {wanted[0]} + {wanted[1]} + {max(wanted[2], 0)} {kind} asked of {n_units}: "
             "give smaller numbers (whole numbers are counts, others fractions) or more data."

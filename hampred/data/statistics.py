@@ -54,16 +54,22 @@ class _Moments:
         self.sum.index_add_(0, classes, per_irrep.index_add(1, self.component, coefficients))
         self.square.index_add_(0, classes, per_irrep.index_add(1, self.component, coefficients**2))
 
-    def result(self, floor: float) -> tuple[Tensor, Tensor]:
-        """Mean and width [..., n_irreps] of each class."""
+    def result(self, floor: float, together: bool) -> tuple[Tensor, Tensor]:
+        """Mean of each class, and width of each, or `together` of all that have the irrep [..., n_irreps]."""
         count = self.count.clamp(min=1)[:, None]
         mean = self.sum / count * self.scalar
-        width = ((self.square / count / self.dimension) - mean**2 / self.dimension).clamp(min=0).sqrt()
-        return mean.reshape(*self.shape, -1), width.clamp(min=floor).reshape(*self.shape, -1)
+        variance = ((self.square / count - mean**2) / self.dimension).clamp(min=0)
+        if together:
+            weight = torch.where(self.square > 0, self.count[:, None], 0)
+            variance = ((weight * variance).sum(0) / weight.sum(0).clamp(min=1)).expand_as(variance)
+        return mean.reshape(*self.shape, -1), variance.sqrt().clamp(min=floor).reshape(*self.shape, -1)
 
 
 def block_statistics(
-    labels: Iterable[tuple[HamiltonianGraph, Tensor, Tensor]], decomposer: BlockDecomposer, floor: float = 1e-5
+    labels: Iterable[tuple[HamiltonianGraph, Tensor, Tensor]],
+    decomposer: BlockDecomposer,
+    floor: float = 1e-5,
+    together: bool = False,
 ) -> BlockStatistics:
     """Statistics of labels.
 
@@ -71,6 +77,7 @@ def block_statistics(
         labels: Graph, onsite values and offsite values of ΔH (Hartree) of each structure.
         decomposer: Blocks ↔ irreps.
         floor: Smallest width, Hartree: irreps that are noise are not blown up.
+        together: Whether all elements, and all pairs of elements, share a width for each irrep.
     """
     elements = decomposer.element_index
     onsite, offsite = _Moments(decomposer, True), _Moments(decomposer, False)
@@ -85,13 +92,17 @@ def block_statistics(
             blocks = torch.zeros(len(classes) * n * n, dtype=torch.float64)
             blocks[places] = values.double()
             moments.add(decomposer.decompose(blocks.reshape(-1, n, n), onsite=moments is onsite), classes)
-    return BlockStatistics(*onsite.result(floor), offsite.result(floor)[1])
+    return BlockStatistics(*onsite.result(floor, together), offsite.result(floor, together)[1])
 
 
 def all_statistics(
     labels: Sequence[LabelledGraph], decomposer: BlockDecomposer
 ) -> tuple[BlockStatistics, list[BlockStatistics], BlockStatistics | None]:
     """Statistics of ΔH, of each input matrix, and of the splitting by spin over the unpaired electrons.
+
+    Inputs share their widths: the blocks of a bond between elements that no label binds, O–O for one, then look like
+    those of another bond. Over the width of the O–O pairs that labels have, all of them far apart, they would be so
+    large that the network answers with nonsense.
 
     Args:
         labels: Of one system each.
@@ -105,6 +116,7 @@ def all_statistics(
             ((x.graph, x.graph.onsite_inputs[:, k], x.graph.offsite_inputs[:, k]) for x in labels),
             decomposer,
             INPUT_FLOOR,
+            together=True,
         )
         for k in range(labels[0].graph.onsite_inputs.shape[1])
     ]

@@ -159,7 +159,8 @@ def train(config: TrainConfig, out: Path, report: Report = silent) -> Path:
     model, graphs = prepare(config, report)
     n_slots = model.net.decomposer.n_slots
     batches = Batches(graphs["train"], config.batch_size, n_slots, config.seed)
-    validation = Batches(graphs["validation"], config.batch_size, n_slots, shuffle=False)
+    watched = graphs["validation"] or graphs["train"]
+    validation = Batches(watched, config.batch_size, n_slots, shuffle=False)
     n_steps = config.epochs * len(batches)
     module = HamiltonianModule(model, config.loss, config.optimizer, n_steps)
     with warnings.catch_warnings(), locked(out) if is_first_process() else nullcontext():
