@@ -80,7 +80,7 @@ def main():
 
 def learn(arguments, store: Store, rounds: dict[str, list[int]], seed: int) -> list[dict]:
     """Draws test and pool, and trains round after round with both strategies."""
-    parts = split_samples(store.molecules, 1 - arguments.test - 0.01, 0.01, None, arguments.by, seed)
+    parts = split_samples(store.molecules, 1 - arguments.test, 0, None, arguments.by, seed)
     order, test = np.random.default_rng(seed).permutation(parts["train"]), [store.keys[k] for k in parts["test"]]
     most = max(counts[-1] for counts in rounds.values())
     if most > len(order):

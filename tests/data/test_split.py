@@ -26,7 +26,12 @@ def test_whole_numbers_are_counts():
     assert [len(members) for members in parts.values()] == [10, 4, 3]
 
 
-@pytest.mark.parametrize(("train", "validation", "test"), [(19, 2, None), (0.9, 0.2, None), (5, 5, 11), (1e-3, 0.5, 1)])
+def test_nothing_validates_where_nothing_is_asked():
+    parts = split_samples(["a"] * 20, 20, 0, None, "geometry", 0)
+    assert [len(members) for members in parts.values()] == [20, 0, 0]
+
+
+@pytest.mark.parametrize(("train", "validation", "test"), [(19, 2, None), (0.9, 0.2, None), (5, 5, 11), (1e-3, 0.5, 1), (0.5, 1e-3, 1)])
 def test_too_much_is_refused(train, validation, test):
     with pytest.raises(HampredError, match="split"):
         split_samples(["a"] * 20, train, validation, test, "geometry", 0)

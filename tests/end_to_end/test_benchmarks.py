@@ -72,6 +72,16 @@ def test_transfer(benchmark, label_store):
     assert "minao" in printed
 
 
+def test_selection_resumes(benchmark, label_store):
+    words = [label_store, "--counts", 3, 6, "--seeds", 0, "--steps", 2, "--test", 0.2, *SMALL_NET]
+    first, printed = benchmark("selection", *words)
+    again, _ = benchmark("selection", *words)
+    assert first["rows"] == again["rows"] and "error of select over that of random" in printed
+    labels = [(mean["strategy"], mean["n_labels"]) for mean in first["means"]]
+    assert labels == [("random", 3), ("random", 6), ("select", 2), ("select", 4)]
+    assert all(0 < ratio["H_mae_uEh"] < 9 for ratio in first["error_ratios"])
+
+
 def test_inference_speed(benchmark):
     words = ["--molecules", "ethanol", "--repeats", 1, "--functional", "pbe", "--basis", "sto-3g", *SMALL_NET]
     record, printed = benchmark("inference_speed", *words)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from hampred.cli import main
+from hampred.model_file import load_model
 
 
 @pytest.fixture
@@ -37,6 +38,15 @@ def test_train_evaluate_and_resume(config, tmp_path, label_store, capsys):
     assert result["rotations"]["max_relative_error"] < 1e-12
     report = (tmp_path / "evaluation" / "report.html").read_text()
     assert "data:image/png;base64" in report and "://" not in report
+
+
+def test_training_without_validation(config, tmp_path, capsys):
+    run, words = tmp_path / "run", ["--set", "split.train=8", "--set", "split.validation=0", "--set", "epochs=1"]
+    assert main(["train", str(config), "--out", str(run), *words, "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("without validation labels, val_… are errors of the training labels")
+    model = load_model(run)
+    assert model.calibration is None and model.familiarity is not None
 
 
 def test_another_configuration_is_refused(config, run_folder, capsys):

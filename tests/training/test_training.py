@@ -89,6 +89,14 @@ def test_plateau_halves_the_rate_by_validations(trained):
     assert rates == pytest.approx([1] * 6 + [0.5] * 3, rel=1e-6)
 
 
+def test_all_labels_train_where_none_validates(trained):
+    """What is watched, and what picks the weights, are then the training labels."""
+    run = trained(split={"train": 12, "validation": 0}, epochs=2, validate_every_epochs=1)
+    model = load_model(run)
+    assert [len(model.split[part]) for part in ("train", "validation", "test")] == [12, 0, 0]
+    assert all(0 < row["val_H_mae_uEh"] < np.inf for row in rows(run))
+
+
 def test_split_stands_in_the_model(trained, label_store):
     run = trained(split={"train": 1, "validation": 1, "by": "molecule"})
     with Store(label_store) as store:
