@@ -32,6 +32,9 @@ STEADY = 2e-4
 """The same for slopes, at least, relative to the diagonal of their constants, over n² where n labels hold the element:
 pairs of labels tell a slope, and a few labels of like surroundings would make it as steep as they please."""
 
+DEPENDENT = 1e-4
+"""Added to the diagonal of S before it is inverted: diffuse orbitals can be as good as linearly dependent."""
+
 
 @dataclass(frozen=True)
 class _Terms:
@@ -153,7 +156,27 @@ def _equations(
     if integrals.electric_field.any():  # which is no part of what an atom does
         target = target - integrals.field_potential.values
     rows = np.concatenate([f[..., : len(s.values)].reshape(-1, len(s.values)) for f in features.values()])
-    return place, *_weighted(rows, target, s, sample)
+    if sample.atoms.pbc.any():
+        return place, *_weighted(rows, target, s, sample)
+    orthogonal = _orthogonalised(np.vstack([rows, target]), s)
+    rows, target = _weighted(rows, target, s, sample)
+    return place, np.hstack([rows, orthogonal[:-1]]), np.append(target, orthogonal[-1])
+
+
+def _orthogonalised(matrices: Array, s: BlockMatrix) -> Array:
+    """Elements of symmetric matrices [m, n_values] in an orthonormal basis, weighted [m, n (n + 1) / 2], n orbitals.
+
+    Squares sum to the mean square of an element. In such a basis an error is as large as the orbitals feel it: one that
+    is not shaped like the overlap is blown up by S⁻¹, and can become a state that is not there.
+    """
+    n = s.layout.n_orbitals
+    inverse = np.linalg.inv(np.linalg.cholesky(s.to_dense() + DEPENDENT * np.eye(n)))
+    upper = np.triu_indices(n)
+    weights = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0)) / n
+    found = np.empty((len(matrices), len(weights)))
+    for k, values in enumerate(matrices):
+        found[k] = (inverse @ s.with_values(values).to_dense() @ inverse.T)[upper] * weights
+    return found
 
 
 def _weighted(features: Array, target: Array, s: BlockMatrix, sample: Any) -> tuple[Array, Array]:

@@ -31,7 +31,9 @@ def test_nothing_validates_where_nothing_is_asked():
     assert [len(members) for members in parts.values()] == [20, 0, 0]
 
 
-@pytest.mark.parametrize(("train", "validation", "test"), [(19, 2, None), (0.9, 0.2, None), (5, 5, 11), (1e-3, 0.5, 1), (0.5, 1e-3, 1)])
+@pytest.mark.parametrize(
+    ("train", "validation", "test"), [(19, 2, None), (0.9, 0.2, None), (5, 5, 11), (1e-3, 0.5, 1), (0.5, 1e-3, 1)]
+)
 def test_too_much_is_refused(train, validation, test):
     with pytest.raises(HampredError, match="split"):
         split_samples(["a"] * 20, train, validation, test, "geometry", 0)
