@@ -1,6 +1,6 @@
 """Least squares for the atomic operators of `hampred.baseline.projectors`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -91,9 +91,9 @@ def fitted_operators(samples: Sequence[Any], reach: float) -> dict[int, AtomicOp
     normal, right, n_labels = np.zeros((n, n)), np.zeros(n), np.zeros(n)
     for sample in samples:
         integrals = Integrals(sample.atoms, sample.level.basis, sample.charge, sample.spin)
-        place, features, target = _equations(integrals, sample, terms, reach)
-        normal[np.ix_(place, place)] += features @ features.T
-        right[place] += features @ target
+        for place, features, target in _equations(integrals, sample, terms, reach):
+            normal[np.ix_(place, place)] += features @ features.T
+            right[place] += features @ target
         n_labels[place] += 1
     diagonal, ridge = np.maximum(np.diag(normal), 1e-30), np.full(n, RIDGE)
     for term in terms.values():
@@ -125,10 +125,10 @@ def _unknowns(samples: Sequence[Any], reach: float) -> dict[int, _Terms]:
 
 def _equations(
     integrals: Integrals, sample: Any, terms: Mapping[int, _Terms], reach: float
-) -> tuple[IntArray, Array, Array]:
-    """Places of the unknowns [m], their features [m, n_values] and the target [n_values] of a label.
+) -> Iterator[tuple[IntArray, Array, Array]]:
+    """Places of the unknowns [m], their features [m, n_values] and the target [n_values] of a label, in each basis.
 
-    Squares of the difference sum to a mean squared error.
+    Squares of the difference sum to a mean squared error, in the atomic orbitals and, of molecules, orthonormal ones.
     """
     s, t, layout = integrals.overlap, integrals.kinetic, integrals.layout
     numbers = sample.atoms.numbers.tolist()
@@ -156,11 +156,9 @@ def _equations(
     if integrals.electric_field.any():  # which is no part of what an atom does
         target = target - integrals.field_potential.values
     rows = np.concatenate([f[..., : len(s.values)].reshape(-1, len(s.values)) for f in features.values()])
-    if sample.atoms.pbc.any():
-        return place, *_weighted(rows, target, s, sample)
-    orthogonal = _orthogonalised(np.vstack([rows, target]), s)
-    rows, target = _weighted(rows, target, s, sample)
-    return place, np.hstack([rows, orthogonal[:-1]]), np.append(target, orthogonal[-1])
+    if not sample.atoms.pbc.any():
+        yield place, _orthogonalised(rows, s), _orthogonalised(target[None], s)[0]
+    yield place, *_weighted(rows, target, s, sample)
 
 
 def _orthogonalised(matrices: Array, s: BlockMatrix) -> Array:
