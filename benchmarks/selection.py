@@ -55,6 +55,8 @@ def main():
     arguments = parser.parse_args()
     counts = sorted(arguments.counts)
     rounds = {"random": counts, "select": [round(arguments.share * n) for n in counts]}
+    if not rounds["select"][0] or len(set(rounds["select"])) < len(counts):
+        raise HampredError(f"--share {arguments.share:g} leaves select no labels for a round: give larger --counts.")
     with Store(arguments.store) as store:
         rows = [row for seed in arguments.seeds for row in learn(arguments, store, rounds, seed)]
     means = [averaged(rows, strategy, n) for strategy in STRATEGIES for n in rounds[strategy]]
@@ -67,11 +69,7 @@ def main():
     print_table("the same error", titles, [[n, *(needed[m][n] for m in METRICS)] for n in counts])
     of_errors = error_ratios(means, rounds)
     titles = ["random labels", "labels by select", *METRICS.values()]
-    print_table(
-        "error of select over that of random",
-        titles,
-        [[r["random"], r["select"], *(r[m] for m in METRICS)] for r in of_errors],
-    )
+    print_table("error of select over that of random", titles, [list(ratios.values()) for ratios in of_errors])
     plot(means, arguments.out / "selection.png")
     figures = {"rows": rows, "means": means, "error_ratios": of_errors}
     ratios = {metric: {n: ratio_of(needed[metric][n], n) for n in counts} for metric in METRICS}

@@ -77,9 +77,16 @@ def test_selection_resumes(benchmark, label_store):
     first, printed = benchmark("selection", *words)
     again, _ = benchmark("selection", *words)
     assert first["rows"] == again["rows"] and "error of select over that of random" in printed
-    labels = [(mean["strategy"], mean["n_labels"]) for mean in first["means"]]
-    assert labels == [("random", 3), ("random", 6), ("select", 2), ("select", 4)]
-    assert all(0 < ratio["H_mae_uEh"] < 9 for ratio in first["error_ratios"])
+    errors = {(mean["strategy"], mean["n_labels"]): mean["H_mae_uEh"] for mean in first["means"]}
+    assert list(errors) == [("random", 3), ("random", 6), ("select", 2), ("select", 4)]
+    ratios = [ratio["H_mae_uEh"] for ratio in first["error_ratios"]]
+    assert ratios == [errors["select", 2] / errors["random", 3], errors["select", 4] / errors["random", 6]]
+
+
+def test_selection_needs_labels_for_both(benchmark, label_store):
+    with pytest.raises(SystemExit) as end:
+        benchmark("selection", label_store, "--counts", 1, 2, "--share", 0.2)
+    assert end.value.code == 2
 
 
 def test_inference_speed(benchmark):
