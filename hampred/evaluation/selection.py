@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hampred.basis import OrbitalBasis
 from hampred.confidence import Familiarity, most_representative
 from hampred.errors import HampredError
-from hampred.evaluation.untrained import Untrained, valence_orbitals
+from hampred.evaluation.surroundings import Surroundings, valence_orbitals
 from hampred.inference import Predictor
 from hampred.interop.electric_field import electric_field
 from hampred.interop.structures import read_charge, read_spin
@@ -95,9 +95,9 @@ def select_first(pool: Mapping[str, Atoms], count: int, report: Report = lambda 
             "The pool holds molecules and crystals, which no model knows together: choose from one kind."
         )
     conditions = [_conditions(atoms, name) for name, atoms in pool.items()]
-    untrained, rows = Untrained(), []
+    surroundings, rows = Surroundings(sorted({int(z) for atoms in pool.values() for z in atoms.numbers})), []
     for done, (atoms, told) in enumerate(zip(pool.values(), conditions), start=1):
-        rows.append((atoms.numbers, untrained.invariants(atoms, *told)))
+        rows.append((atoms.numbers, surroundings.invariants(atoms, *told)))
         report("looking at structures", done, len(pool))
     weights = {int(z): valence_orbitals(int(z)) for numbers, _ in rows for z in numbers}
     chosen = most_representative(Familiarity.unlabelled(rows), rows, count, weights, report)
