@@ -95,7 +95,7 @@ def select_first(pool: Mapping[str, Atoms], count: int, report: Report = lambda 
             "The pool holds molecules and crystals, which no model knows together: choose from one kind."
         )
     conditions = [_conditions(atoms, name) for name, atoms in pool.items()]
-    surroundings, rows = Surroundings(sorted({int(z) for atoms in pool.values() for z in atoms.numbers})), []
+    surroundings, rows = Surroundings({int(z) for atoms in pool.values() for z in atoms.numbers}), []
     for done, (atoms, told) in enumerate(zip(pool.values(), conditions), start=1):
         rows.append((atoms.numbers, surroundings.invariants(atoms, *told)))
         report("looking at structures", done, len(pool))

@@ -1,6 +1,6 @@
 """Surroundings: which atoms are alike by geometry alone, before there are labels or a network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from ase import Atoms
@@ -37,7 +37,7 @@ class Surroundings:
     acts on the whole structure multiplies the density, so that it counts as much as the geometry does.
     """
 
-    def __init__(self, elements: Sequence[int]) -> None:
+    def __init__(self, elements: Iterable[int]) -> None:
         """Takes the atomic numbers of the neighbours."""
         self._elements = np.array(sorted(elements))
 

@@ -37,7 +37,7 @@ def test_charge_spin_and_field_are_seen():
 
 
 def test_a_bond_tells_how_long_it_is():
-    """A stretched molecule of two atoms differs from another as much as one molecule from the next."""
+    """Two atoms with one neighbour each: nothing but the distance can tell a stretched molecule from another."""
     short, long = (SURROUNDINGS.invariants(Atoms("OH", [[0, 0, 0], [0, 0, d]]), 0, 0, NO_FIELD) for d in (0.85, 1.05))
     assert np.linalg.norm(short - long) > 0.3 * np.linalg.norm(short)
 
