@@ -197,6 +197,10 @@ def orbital_values(layout: BasisLayout, of_atoms: Sequence[Array]) -> Array:
     return np.concatenate([np.repeat(values, 2 * l + 1) for values, l in zip(of_atoms, degrees)])
 
 
-def half_anticommutator(matrix: BlockMatrix, diagonal: Array, some: slice = slice(None)) -> Array:
-    """Values of ½ (d M + M d) [n_values] with a diagonal matrix d [n_orbitals], all or some."""
-    return 0.5 * (diagonal[matrix.rows[some]] + diagonal[matrix.columns[some]]) * matrix.values[some]
+def add_half_anticommutator(values: Array, matrix: BlockMatrix, diagonal: Array) -> None:
+    """Adds ½ (d M + M d) with a diagonal matrix d [n_orbitals] to the values of a matrix on the pairs of M."""
+    for _, _, members, places in matrix.groups():
+        i, j = matrix.layout.offsets[matrix.pairs[members]].T
+        _, n_i, n_j = places.shape
+        rows, columns = diagonal[i[:, None] + np.arange(n_i)], diagonal[j[:, None] + np.arange(n_j)]
+        values[places] += 0.5 * (rows[:, :, None] + columns[:, None, :]) * matrix.values[places]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from hampred.baseline.atomic_operator import (
     AtomicOperator,
     Shell,
+    add_half_anticommutator,
     crowding,
-    half_anticommutator,
     margin,
     orbital_values,
     projector_shells,
@@ -142,7 +142,7 @@ def _equations(
                 own = [unit * n**power if x == z else nothing[x] for x, n in zip(numbers, slopes)]
                 here = orbital_values(layout, own)
                 for matrix, row in ((s, first + k), (t, first + m + k)):
-                    features[z][power, row, : len(s.values)] = half_anticommutator(matrix, here)
+                    add_half_anticommutator(features[z][power, row], matrix, here)
     for here in surroundings(integrals, {z: term.shells for z, term in terms.items()}, s, reach):
         term, mine = terms[here.number], features[here.number]
         x = np.split(here.overlaps, np.cumsum([2 * l + 1 for l, _ in term.shells])[:-1])

@@ -9,14 +9,14 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from hampred.baseline.atomic_operator import (
     AtomicOperator,
+    add_half_anticommutator,
     crowding,
-    half_anticommutator,
     margin,
     orbital_values,
     surroundings,
 )
 from hampred.baseline.projector_fit import fitted_operators
-from hampred.blocks.matrix import BlockMatrix, portions
+from hampred.blocks.matrix import BlockMatrix
 from hampred.errors import HampredError
 from hampred.interop.integrals import Integrals
 
@@ -71,14 +71,13 @@ class Projectors:
         shifts = orbital_values(integrals.layout, [c @ o.shifts for c, o in zip(weights, operators)])
         scales = 1 + orbital_values(integrals.layout, [c @ o.scales for c, o in zip(weights, operators)])
         values = np.zeros(len(t.values) + margin(s))
-        own = values[: len(t.values)]
-        for some in portions(len(own)):
-            own[some] = half_anticommutator(s, shifts, some) + half_anticommutator(t, scales, some)
+        add_half_anticommutator(values, s, shifts)
+        add_half_anticommutator(values, t, scales)
         shells = {z: operator.shells for z, operator in self.operators.items()}
         for here in surroundings(integrals, shells, s, self.reach):
             w = np.tensordot(weights[here.atom], operators[here.atom].matrices, 1)
             here.add_to(values, here.overlaps.T @ w @ here.overlaps)
-        return integrals.completed(s.with_values(own))
+        return integrals.completed(s.with_values(values[: len(s.values)]))
 
     def _require_known(self, number: int) -> None:
         if number not in self.operators:

@@ -20,7 +20,10 @@ Places = NDArray[np.int32]
 PORTION = 2**16
 """Values that are worked on at a time, so that what is in between stays in the caches."""
 
-PLACES = ("shapes", "starts", "pair_of_value", "local_indices", "rows", "columns", "onsite", "reverse", "_keys")
+PLACES = (
+    *("shapes", "starts", "pair_of_value", "local_indices", "rows", "columns", "onsite", "reverse"),
+    *("_keys", "row_order"),
+)
 """What follows from layout and pairs alone."""
 
 
@@ -162,9 +165,39 @@ class BlockMatrix:
         return self.starts[pairs, None, None] + np.arange(n_i * n_j).reshape(n_i, n_j)
 
     def to_sparse(self) -> csr_array:
-        """Sparse matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""
-        n = self.layout.n_orbitals
-        return csr_array((self.values, (self.rows, self.columns)), shape=(n, n))
+        """Sparse matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ.
+
+        Matrices on one list of pairs share the arrays that say where their elements stand.
+        """
+        shape = 2 * (self.layout.n_orbitals,)
+        if self.row_order is None:
+            return csr_array((self.values, (self.rows, self.columns)), shape=shape)
+        order, columns, starts = self.row_order
+        return csr_array((self.values[order], columns, starts), shape=shape)
+
+    @cached_property
+    def row_order(self) -> tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer]] | None:
+        """The values row by row, if the pairs are sorted by (i, j) and each stands there once.
+
+        Returns:
+            Index and column of each [n_values], and the first one of each row, with their number at the end
+            [n_orbitals + 1].
+        """
+        if (np.diff(self.pairs[:, 0] * self.layout.n_atoms + self.pairs[:, 1]) <= 0).any():
+            return None
+        sizes, starts = self.layout.sizes, self.starts
+        integer = np.int32 if starts[-1] < 2**31 else np.int64  # scipy wants one kind for all
+        index, columns = np.empty((2, starts[-1]), dtype=integer)
+        first = starts[np.searchsorted(self.pairs[:, 0], np.arange(self.layout.n_atoms + 1))]
+        lengths = np.diff(first) // sizes  # of the rows of each atom
+        for _, _, members, places in self.groups():
+            _, n_i, n_j = places.shape
+            i, j = self.pairs[members].T
+            before = first[i] + (starts[members] - first[i]) // n_i  # blocks of one atom have equally many rows
+            here = (before[:, None] + lengths[i, None] * np.arange(n_i))[:, :, None] + np.arange(n_j)
+            index[here], columns[here] = places, self.layout.offsets[j, None, None] + np.arange(n_j)
+        before = [lengths[i] * np.arange(size) + first[i] for i, size in enumerate(sizes)]
+        return index, columns, np.append(np.concatenate(before), starts[-1]).astype(integer)
 
     def to_dense(self) -> Array:
         """Dense matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""
@@ -296,11 +329,6 @@ class BlockMatrix:
             "offsite": float(difference[~onsite].mean()) if (~onsite).any() else float("nan"),
             "max": float(difference.max()),
         }
-
-
-def portions(n: int) -> Iterator[slice]:
-    """Slices of at most `PORTION` of n values."""
-    return (slice(first, first + PORTION) for first in range(0, n, PORTION))
 
 
 def _counted(lengths: IntArray, first: IntArray | int = 0) -> Places:

@@ -120,7 +120,7 @@ class Integrals:
     @cached_property
     def _skeleton(self) -> BlockMatrix:
         skeleton = BlockMatrix(self.layout, *overlapping(self.atoms, self.basis), np.empty(0))
-        _ = skeleton.reverse, skeleton.rows, skeleton.columns  # found once, for all matrices
+        _ = skeleton.reverse, skeleton.row_order  # found once, for all matrices
         return skeleton
 
     @cached_property
@@ -128,9 +128,7 @@ class Integrals:
         """Pairs (j, i, −R), sorted by i: libcint's columns become rows of blocks one behind the other."""
         whole = self._skeleton
         pairs, shifts = whole.pairs[whole.once], whole.cell_shifts[whole.once]
-        half = BlockMatrix(self.layout, pairs[:, ::-1], -shifts, np.empty(0))
-        _ = half.rows, half.columns
-        return half
+        return BlockMatrix(self.layout, pairs[:, ::-1], -shifts, np.empty(0))
 
     def _half(self, name: str, atoms: Atoms | None = None, vector: Array | None = None) -> BlockMatrix:
         """Half a matrix of libcint; of three, their product with a vector."""

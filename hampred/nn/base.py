@@ -231,20 +231,23 @@ class HamiltonianNet(nn.Module, ABC):
             on.set(s.onsite_mean, s.onsite_width)
             off.set(torch.zeros_like(s.offsite_width), s.offsite_width)
 
-    def input_coefficients(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:
-        """Irreps coefficients of the blocks of each input matrix, of order one."""
-        numbers, n = graph.numbers, self.decomposer.n_slots
-        found = []
-        for k, (on, off) in enumerate(zip(self.onsite_inputs, self.offsite_inputs)):
-            parts = []
-            for values, places, scaling, of in (
-                (graph.onsite_inputs[:, k], graph.onsite_values, on, numbers),
-                (graph.offsite_inputs[:, k], graph.offsite_values, off, numbers[graph.pairs]),
-            ):
-                blocks = values.new_zeros(len(of) * n * n).index_copy(0, places, values)
-                coefficients = self.decomposer.decompose(blocks.reshape(-1, n, n), onsite=of is numbers)
-                parts.append(scaling.inverse(coefficients.to(self.dtype), of))
-            found.append(BlockCoefficients(*parts))
+    def onsite_input_coefficients(self, graph: HamiltonianGraph) -> list[Tensor]:
+        """Irreps coefficients of the onsite blocks of each input matrix [n_atoms, D_onsite], of order one."""
+        return self._input_coefficients(graph.onsite_inputs, graph.onsite_values, graph.numbers, self.onsite_inputs)
+
+    def offsite_input_coefficients(self, graph: HamiltonianGraph) -> list[Tensor]:
+        """Irreps coefficients of the blocks of pairs of each input matrix [n_pairs, D_offsite], of order one."""
+        numbers = graph.numbers[graph.pairs]
+        return self._input_coefficients(graph.offsite_inputs, graph.offsite_values, numbers, self.offsite_inputs)
+
+    def _input_coefficients(
+        self, values: Tensor, places: Tensor, numbers: Tensor, scalings: nn.ModuleList
+    ) -> list[Tensor]:
+        n, found = self.decomposer.n_slots, []
+        for column, scaling in zip(values.unbind(1), scalings):
+            blocks = column.new_zeros(len(numbers) * n * n).index_copy(0, places, column)
+            coefficients = self.decomposer.decompose(blocks.reshape(-1, n, n), onsite=numbers.ndim == 1)
+            found.append(scaling.inverse(coefficients.to(self.dtype), numbers))
         return found
 
     def forward(self, graph: HamiltonianGraph) -> list[BlockCoefficients]:

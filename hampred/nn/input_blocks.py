@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from hampred.blocks.decomposer import BlockDecomposer
-from hampred.nn.base import BlockCoefficients
 from hampred.nn.features import FeatureLinear, Features, IrrepsPlaces
 from hampred.nn.frames import O2Linear, from_channels, to_channels
 
@@ -24,10 +23,14 @@ class InputBlocks(nn.Module):
         self.atoms, self.bonds = FeatureLinear(lmax, of_atoms, atoms), O2Linear(lmax, of_bonds, bonds)
         self.channels = bonds
 
-    def forward(self, blocks: Sequence[BlockCoefficients], frames: tuple[Tensor, Tensor]) -> tuple[Features, Features]:
-        """Features of the atoms and of the pairs, given the frames of the pairs."""
-        onsite = [self.onsite.scatter(b.onsite) for b in blocks]
-        offsite = [self.offsite.scatter(b.offsite) for b in blocks]
-        atoms = Features(*(torch.cat(parts, dim=-1) for parts in zip(*onsite)))
-        local = (frame @ torch.cat(parts, dim=-1) for frame, parts in zip(frames, zip(*offsite)))
-        return self.atoms(atoms), Features(*from_channels(self.bonds(to_channels(*local)), *self.channels))
+    def of_atoms(self, onsite: Sequence[Tensor]) -> Features:
+        """Features of the atoms from the coefficients [n_atoms, D_onsite] of each matrix."""
+        scattered = zip(*(self.onsite.scatter(coefficients) for coefficients in onsite))
+        features: Features = self.atoms(Features(*(torch.cat(parts, dim=-1) for parts in scattered)))
+        return features
+
+    def of_bonds(self, offsite: Sequence[Tensor], frames: tuple[Tensor, Tensor]) -> Features:
+        """Features of the pairs from the coefficients [n_pairs, D_offsite] of each matrix, given their frames."""
+        scattered = zip(*(self.offsite.scatter(coefficients) for coefficients in offsite))
+        local = (frame @ torch.cat(parts, dim=-1) for frame, parts in zip(frames, scattered))
+        return Features(*from_channels(self.bonds(to_channels(*local)), *self.channels))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, vstack
-from torch import Tensor, nn
+from torch import Tensor
 
 from hampred.basis import BasisLayout
 from hampred.blocks.matrix import BlockMatrix, Places
@@ -15,7 +15,7 @@ from hampred.data.graph import HamiltonianGraph, graph_of_pairs
 from hampred.interop.integrals import Integrals
 from hampred.interop.neighbors import neighbor_pairs
 from hampred.nn.features import Features
-from hampred.nn.models.bond_frame import BondFrameNet, Bonds
+from hampred.nn.models.bond_frame import BondFrameNet, Bonds, Ends
 from hampred.nn.radial import envelope
 
 Array = NDArray[np.float64]
@@ -104,17 +104,22 @@ class Messages:
     def __init__(self, net: BondFrameNet, graph: LargeGraph) -> None:
         """Takes the network and the molecule."""
         self._net, self._graph, self._room = net, graph, KEPT
-        self._kept: list[tuple[Tensor, Bonds]] = []
+        self._kept: list[Bonds] = []
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Bonds]]:
-        """Atoms of each portion, and the bonds between them."""
+    def __iter__(self) -> Iterator[Bonds]:
+        """The bonds of each portion, between atoms of the molecule."""
         yield from self._kept
         for portion in self._graph.portions(self._net.cutoff, first=len(self._kept)):
-            found = torch.from_numpy(portion.atoms), self._net._bonds(portion.graph)[0]
-            self._room -= _bytes(found[1])
+            bonds = _in_molecule(self._net._bonds(portion.graph)[0], portion)
+            self._room -= _bytes(bonds)
             if self._room > 0:  # from then on it stays below
-                self._kept.append(found)
-            yield found
+                self._kept.append(bonds)
+            yield bonds
+
+
+def _in_molecule(bonds: Bonds, portion: Portion) -> Bonds:
+    """The bonds of a portion with the atoms counted as in the molecule."""
+    return bonds._replace(pairs=torch.from_numpy(portion.atoms)[bonds.pairs])
 
 
 def _bytes(bonds: Bonds) -> int:
@@ -131,9 +136,9 @@ def correction_elements(net: BondFrameNet, graph: LargeGraph) -> tuple[Places, P
         and a factor that fades to 0 at the cutoff.
     """
     x = _features(net, graph)
-    onsite, normed = net._onsite(x), net.norm(x)
-    parts = [_entries(net, graph, portion, onsite, normed) for portion in graph.single_atoms()]
-    parts += [_entries(net, graph, portion, onsite, normed) for portion in graph.portions(net.pair_cutoff)]
+    onsite, ends = net._onsite(x), net._pair_ends(x)
+    parts = [_entries(net, portion, onsite, ends) for portion in graph.single_atoms()]
+    parts += [_entries(net, portion, onsite, ends) for portion in graph.portions(net.pair_cutoff)]
     rows, columns, values = (np.concatenate(part) for part in zip(*parts))
     return rows, columns, values
 
@@ -163,37 +168,29 @@ def _features(net: BondFrameNet, graph: LargeGraph) -> Features:
     messages = Messages(net, graph)
     x = _start(net, graph, messages)
     for layer in net.layers:
-        normed = layer.norm(x)
-        x = Features(*(nn.functional.pad(part, (0, added)) for part, added in zip(x, layer.added)))
-        for atoms, bonds in messages:
-            target = atoms[bonds.pairs[:, 0]]
-            for part, message in zip(x, layer.messages(_of(normed, atoms), bonds)):
-                part.index_add_(0, target, message)
+        ends, x = layer.ends(x), layer.widened(x)
+        for bonds in messages:
+            for part, message in zip(x, layer.messages(ends, bonds)):
+                part.index_add_(0, bonds.pairs[:, 0], message)
         x = x + layer.update(x)
     return x
 
 
 def _start(net: BondFrameNet, graph: LargeGraph, messages: Messages) -> Features:
     """Features of all atoms before the first layer."""
-    singles = [portion.graph for portion in graph.single_atoms()]
-    parts = [
-        next(net._features(single, edges, atoms)) for single in singles for edges, _, atoms in [net._bonds(single)]
-    ]
-    x = Features(*(torch.cat(part) for part in zip(*parts)))
-    for atoms, bonds in messages:
-        x.natural.index_add_(0, atoms, net.density(len(atoms), bonds))
+    x = Features(*map(torch.cat, zip(*(net._alone(portion.graph) for portion in graph.single_atoms()))))
+    for bonds in messages:
+        x.natural.index_add_(0, bonds.pairs[:, 0], net.density(bonds))
     return x
 
 
-def _entries(
-    net: BondFrameNet, graph: LargeGraph, portion: Portion, onsite: list[Tensor], normed: Features
-) -> tuple[Places, Places, Array]:
+def _entries(net: BondFrameNet, portion: Portion, onsite: list[Tensor], ends: Ends) -> tuple[Places, Places, Array]:
     """Rows, columns and values [n, n_forms + 1] of the blocks of a portion; the last column fades at the cutoff."""
     atoms, small = torch.from_numpy(portion.atoms), portion.graph
     numbers, alone = small.numbers, not len(small.pairs)
     pairs = [part.new_zeros(0, 0) for part in onsite]
     if not alone:
-        pairs = net._offsite(_of(normed, atoms), net._bonds(small)[1])
+        pairs = net._offsite(ends, _in_molecule(net._bonds(small)[1], portion))
     columns = []
     for k, (form, on, off) in enumerate(zip(net.forms, onsite, pairs)):
         if alone:
@@ -210,11 +207,6 @@ def _entries(
     first = 0 if alone else len(small.onsite_values)
     i, j = (place[first:] for place in (portion.skeleton.rows, portion.skeleton.columns))
     return i, j, torch.stack([column.double() for column in columns], dim=1).numpy()
-
-
-def _of(x: Features, atoms: Tensor) -> Features:
-    """The features of some atoms."""
-    return Features(*(part[atoms] for part in x))
 
 
 def _product(matrix: csr_array, factors: tuple[csr_array, ...], weights: csr_array) -> csr_array:

@@ -53,6 +53,18 @@ def test_selected_pairs_leave_the_rest_zero(matrix: BlockMatrix):
     assert np.count_nonzero(dense[matrix.layout.orbitals(3)]) == 0
 
 
+def test_sparse_matrices_depend_on_no_order_and_share_their_places(matrix: BlockMatrix, rng: np.random.Generator):
+    some = matrix.pairs[rng.choice(len(matrix.pairs), 9, replace=False)]
+    ordered = some[np.lexsort(some.T[::-1])]
+    a, b = (BlockMatrix.from_dense(matrix.layout, matrix.to_dense(), pairs) for pairs in (some, ordered))
+    assert a.row_order is None and b.row_order is not None
+    assert a.to_sparse().has_canonical_format and b.to_sparse().has_canonical_format
+    assert np.array_equal(a.to_sparse().toarray(), b.to_sparse().toarray())
+    twice = b.with_values(2 * b.values).to_sparse()
+    assert np.shares_memory(twice.indices, b.to_sparse().indices)
+    assert np.array_equal(twice.toarray(), 2 * a.to_dense())
+
+
 def test_wrong_shape_is_refused(matrix: BlockMatrix):
     with pytest.raises(HampredError, match="orbitals"):
         BlockMatrix.from_dense(matrix.layout, np.eye(3))

@@ -41,6 +41,10 @@ class Bonds(NamedTuple):
     inputs: Features
 
 
+Ends = tuple[Tensor, Tensor]
+"""What atoms bring to their bonds, as the first and as the second atom: each [n_atoms, (lmax+1)², C_n + C_u]."""
+
+
 class NeighborDensity(nn.Module):
     """First features: Σ_j w_l(r_ij) Y_l(r̂_ij), in whose bond frame only m = 0 is there."""
 
@@ -50,11 +54,10 @@ class NeighborDensity(nn.Module):
         self.shape = (lmax + 1, natural)
         self.radial = RadialNetwork(**radial, n_out=(lmax + 1) * natural)
 
-    def forward(self, n_atoms: int, bonds: Bonds) -> Tensor:
-        """Natural features [n_atoms, (lmax+1)², C_n]."""
+    def forward(self, bonds: Bonds) -> Tensor:
+        """What each bond adds to the natural features of its first atom [n_bonds, (lmax+1)², C_n]."""
         local = (self.radial(*bonds.radial) * bonds.envelope[:, None]).unflatten(1, self.shape)
-        back = bonds.frames[0][:, : self.shape[0]].transpose(1, 2)
-        return local.new_zeros(n_atoms, back.shape[1], self.shape[1]).index_add(0, bonds.pairs[:, 0], back @ local)
+        return bonds.frames[0][:, : self.shape[0]].transpose(1, 2) @ local
 
 
 class BondConvolution(nn.Module):
@@ -90,14 +93,18 @@ class BondConvolution(nn.Module):
         self.second = O2Linear(lmax, channels, channels, pseudoscalars=odd)
         self.register_buffer("spread", nn.functional.one_hot(degree_index(lmax)).to(torch.get_default_dtype()), False)
 
-    def forward(self, x: Features, bonds: Bonds) -> Channels:
+    def ends(self, x: Features) -> Ends:
+        """What atoms with features x bring as first and as second atoms of bonds."""
+        first, second = (torch.cat(linear(x), dim=-1) for linear in self.atoms)
+        return first, second
+
+    def forward(self, ends: Ends, bonds: Bonds) -> Channels:
         """Features of the bonds, in the frame of each."""
         weights = self.radial(*bonds.radial)
         n_scale = self.n_rows * sum(self.channels)
         first, second, shift = weights.split([n_scale, n_scale, weights.shape[1] - 2 * n_scale], dim=1)
         i, j = bonds.pairs.unbind(-1)
-        from_i, from_j = (torch.cat(linear(x), dim=-1) for linear in self.atoms)
-        both = from_i[i] * self._spread(first) + from_j[j] * self._spread(second)
+        both = ends[0][i] * self._spread(first) + ends[1][j] * self._spread(second)
         natural, unnatural = both.split(self.channels, dim=-1)
         local = bonds.frames[0] @ natural, bonds.frames[1] @ unnatural
         if bonds.inputs.natural.shape[-1]:
@@ -170,14 +177,22 @@ class Interaction(nn.Module):
 
     def forward(self, x: Features, bonds: Bonds) -> Features:
         """New features of the atoms."""
-        normed, channels = self.norm(x), zip(x, self.added)
-        x = Features(*(nn.functional.pad(part, (0, added)) for part, added in channels))
-        x = Features(*(p.index_add(0, bonds.pairs[:, 0], m) for p, m in zip(x, self.messages(normed, bonds))))
+        ends, x = self.ends(x), self.widened(x)
+        x = Features(*(p.index_add(0, bonds.pairs[:, 0], m) for p, m in zip(x, self.messages(ends, bonds))))
         return x + self.update(x)
 
-    def messages(self, normed: Features, bonds: Bonds) -> Features:
+    def ends(self, x: Features) -> Ends:
+        """What the atoms bring to their bonds."""
+        ends: Ends = self.convolution.ends(self.norm(x))
+        return ends
+
+    def widened(self, x: Features) -> Features:
+        """The features with room for the channels of this layer."""
+        return Features(*(nn.functional.pad(part, (0, added)) for part, added in zip(x, self.added)))
+
+    def messages(self, ends: Ends, bonds: Bonds) -> Features:
         """What each bond [n_bonds, …] brings to its first atom."""
-        local = from_channels(self.convolution(normed, bonds), *self.convolution.channels)
+        local = from_channels(self.convolution(ends, bonds), *self.convolution.channels)
         strength = (bonds.envelope * self.scale)[:, None, None]
         return Features(*(frame.transpose(1, 2) @ (part * strength) for frame, part in zip(bonds.frames, local)))
 
@@ -258,8 +273,8 @@ class BondFrameNet(HamiltonianNet):
         """Arguments that build this network again."""
         return dict(self._settings)
 
-    def _bonds(self, graph: HamiltonianGraph) -> tuple[Bonds, Bonds, Features | None]:
-        """The edges, the pairs, and what the input matrices say of the atoms."""
+    def _bonds(self, graph: HamiltonianGraph) -> tuple[Bonds, Bonds]:
+        """The edges and the pairs."""
         dtype = self.dtype
         embedding = self.embedding(self.element_index[graph.numbers])
         distance = graph.vectors.norm(dim=-1)
@@ -271,29 +286,37 @@ class BondFrameNet(HamiltonianNet):
             envelope(distance, self.pair_cutoff).to(dtype),
             Features(*(self.offsite_places.index.new_zeros(0, 0, 0, dtype=dtype),) * 2),
         )
-        atoms = None
         if self.blocks is not None:
-            atoms, inputs = self.blocks(self.input_coefficients(graph), pairs.frames)
-            pairs = pairs._replace(inputs=inputs)
+            coefficients = self.offsite_input_coefficients(graph)
+            pairs = pairs._replace(inputs=self.blocks.of_bonds(coefficients, pairs.frames))
         if len(graph.edges) == len(graph.pairs):
             edges = pairs
         else:
             natural, unnatural = (frame[graph.edges] for frame in pairs.frames)
             radial, first, second = (part[graph.edges] for part in pairs.radial)
-            inputs = Features(*(part[graph.edges] for part in pairs.inputs)) if atoms else pairs.inputs
+            inputs = pairs.inputs
+            if self.blocks is not None:
+                inputs = Features(*(part[graph.edges] for part in inputs))
             geometry = (natural, unnatural), (radial, first, second)
             edges = Bonds(graph.pairs[graph.edges], *geometry, pairs.envelope, inputs)
-        return edges._replace(envelope=envelope(distance[graph.edges], self.cutoff).to(dtype)), pairs, atoms
+        return edges._replace(envelope=envelope(distance[graph.edges], self.cutoff).to(dtype)), pairs
 
-    def _features(self, graph: HamiltonianGraph, edges: Bonds, atoms: Features | None) -> Iterator[Features]:
+    def _alone(self, graph: HamiltonianGraph) -> Features:
+        """Features of the atoms before anything is known of their neighbours."""
         scalars = self.start(self.element_index[graph.numbers])
         size = (self.lmax + 1) ** 2
-        natural = nn.functional.pad(scalars[:, None], (0, 0, 0, size - 1)) + self.density(len(scalars), edges)
+        natural = nn.functional.pad(scalars[:, None], (0, 0, 0, size - 1))
         if self.told is not None:
             more = torch.cat(self.told(graph), dim=1)[:, :size]
             natural = natural + nn.functional.pad(more, (0, 0, 0, size - more.shape[1]))
-        unnatural = natural.new_zeros(len(natural), size, 0)
-        x = Features(natural, unnatural) if atoms is None else Features(natural + atoms.natural, atoms.unnatural)
+        if self.blocks is None:
+            return Features(natural, natural.new_zeros(len(natural), size, 0))
+        atoms = self.blocks.of_atoms(self.onsite_input_coefficients(graph))
+        return Features(natural + atoms.natural, atoms.unnatural)
+
+    def _features(self, graph: HamiltonianGraph, edges: Bonds) -> Iterator[Features]:
+        x = self._alone(graph)
+        x = x._replace(natural=x.natural.index_add(0, edges.pairs[:, 0], self.density(edges)))
         yield x
         for layer in self.layers:
             x = layer(x, edges)
@@ -301,8 +324,7 @@ class BondFrameNet(HamiltonianNet):
 
     def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[Hidden]:
         """Features of the atoms after each layer."""
-        edges, _, atoms = self._bonds(graph)
-        for x in self._features(graph, edges, atoms):
+        for x in self._features(graph, self._bonds(graph)[0]):
             yield self._hidden(x)
 
     def _hidden(self, x: Features) -> Hidden:
@@ -320,9 +342,9 @@ class BondFrameNet(HamiltonianNet):
 
     def raw_coefficients(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Hidden]:
         """Sets of coefficients of order one, and the last layer."""
-        edges, pairs, inputs = self._bonds(graph)
-        *_, x = self._features(graph, edges, inputs)
-        sets = zip(self._onsite(x), self._offsite(self.norm(x), pairs))
+        edges, pairs = self._bonds(graph)
+        *_, x = self._features(graph, edges)
+        sets = zip(self._onsite(x), self._offsite(self._pair_ends(x), pairs))
         return [BlockCoefficients(*parts) for parts in sets], self._hidden(x)
 
     def _onsite(self, x: Features) -> list[Tensor]:
@@ -330,9 +352,14 @@ class BondFrameNet(HamiltonianNet):
         atoms = x + self.onsite_update(x)
         return self.onsite_places.gather(*(f(part) for f, part in zip(self.onsite_out, atoms)))
 
-    def _offsite(self, normed: Features, pairs: Bonds) -> list[Tensor]:
+    def _pair_ends(self, x: Features) -> Ends:
+        """What the atoms bring to the blocks of their pairs."""
+        ends: Ends = self.pair_convolution.ends(self.norm(x))
+        return ends
+
+    def _offsite(self, ends: Ends, pairs: Bonds) -> list[Tensor]:
         """Sets of coefficients of the blocks of pairs [n_pairs, D]."""
-        channels = self.pair_out(self.pair_convolution(normed, pairs))
+        channels = self.pair_out(self.pair_convolution(ends, pairs))
         local = from_channels(channels, *self._for_sets(self.offsite_places))
         strength = pairs.envelope[:, None, None]
         natural, unnatural = (frame.transpose(1, 2) @ (part * strength) for frame, part in zip(pairs.frames, local))

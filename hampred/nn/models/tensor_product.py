@@ -176,8 +176,8 @@ class TensorProductNet(HamiltonianNet):
             start = nn.functional.pad(start, (0, self.irreps.dim - start.shape[1]))
         if not self.inputs:
             return start, 0.0, 0.0
-        blocks = self.input_coefficients(graph)
-        onsite, offsite = (torch.cat(parts, dim=-1) for parts in zip(*blocks))
+        onsite = torch.cat(self.onsite_input_coefficients(graph), dim=-1)
+        offsite = torch.cat(self.offsite_input_coefficients(graph), dim=-1)
         of_atoms, of_messages, of_pairs = self.given
         x = nn.functional.pad(start, (0, self.irreps.dim - start.shape[1])) + of_atoms(onsite)
         return x, of_messages(offsite)[graph.edges], of_pairs(offsite)
