@@ -19,6 +19,11 @@ class Features(NamedTuple):
     def __add__(self, other: "Features") -> "Features":  # type: ignore[override]
         return Features(self.natural + other.natural, self.unnatural + other.unnatural)
 
+    def turned(self, matrices: Tensor) -> "Features":
+        """The features times a matrix each [n, m, (lmax+1)²]."""
+        widths = [part.shape[-1] for part in self]
+        return Features(*(matrices @ torch.cat(self, dim=-1)).split(widths, dim=-1))
+
 
 class FeatureLinear(nn.Module):
     """One matrix for each l and parity class; without inputs of unnatural parity those outputs are zero."""

@@ -33,21 +33,16 @@ class BondFrames(nn.Module):
             turn[l * l : (l + 1) ** 2, l * l : (l + 1) ** 2] = irreps_rotation(l, _POLAR_TO_X)
         m = np.concatenate([np.arange(-l, l + 1) for l in range(lmax + 1)])
         flip = np.concatenate([np.arange((l + 1) ** 2 - 1, l * l - 1, -1) for l in range(lmax + 1)])
-        cosine = [l * l + l for l in range(lmax + 1)]
-        natural, unnatural, sign = list(cosine), list(cosine), [1.0] * (lmax + 1)
+        rows = [l * l + l for l in range(lmax + 1)]
         for order in range(1, lmax + 1):
-            cos = [l * l + l + order for l in range(order, lmax + 1)]
-            sin = [l * l + l - order for l in range(order, lmax + 1)]
-            natural += cos + sin
-            unnatural += sin + cos
-            sign += [1.0] * len(sin) + [-1.0] * len(cos)
-        rows = np.concatenate([turn[natural], np.array(sign)[:, None] * turn[unnatural]])
+            rows += [l * l + l + sign * order for sign in (1, -1) for l in range(order, lmax + 1)]
         self.register_buffer("flip", torch.from_numpy(flip), persistent=False)
         # float64 whatever the precision of the network: kept out of reach of module.to(dtype)
-        self._turn, self._rows, self._m = torch.from_numpy(turn), torch.from_numpy(rows), torch.from_numpy(m).double()
+        self._turn, self._rows = torch.from_numpy(turn), torch.from_numpy(turn[rows])
+        self._m = torch.from_numpy(m).double()
 
-    def forward(self, vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Wigner matrices for natural and unnatural channels.
+    def forward(self, vectors: Tensor, dtype: torch.dtype) -> Tensor:
+        """Wigner matrices.
 
         The bond r = R_y(α) R_x(β) ŷ is turned back by D(R_x(−β)) D(R_y(−α)); a turn about x is a turn about the polar
         axis y seen from another frame. The remaining freedom, a turn about the bond, cancels in what O(2) allows.
@@ -57,7 +52,7 @@ class BondFrames(nn.Module):
             dtype: Precision of the result.
 
         Returns:
-            Two orthogonal matrices [n, (lmax+1)², (lmax+1)²] from irreps order to rows sorted by m.
+            Orthogonal matrices [n, (lmax+1)², (lmax+1)²] from irreps order to rows sorted by m.
         """
         turn, rows, m = (t.to(vectors.device) for t in (self._turn, self._rows, self._m))
         x, y, z = vectors.unbind(-1)
@@ -65,8 +60,7 @@ class BondFrames(nn.Module):
         beta = torch.atan2(torch.hypot(x, z), y)[:, None] * m
         back = turn.T * alpha.cos()[:, None, :] + (turn.T * alpha.sin()[:, None, :])[:, :, self.flip]
         back = beta.cos()[:, :, None] * back + beta.sin()[:, :, None] * back[:, self.flip]
-        natural, unnatural = (rows @ back).to(dtype).chunk(2, dim=1)
-        return natural, unnatural
+        return (rows @ back).to(dtype)
 
 
 Channels = list[Tensor]
@@ -81,10 +75,13 @@ def to_channels(natural: Tensor, unnatural: Tensor) -> Channels:
     channels = [natural[:, : lmax + 1].flatten(1), unnatural[:, : lmax + 1].flatten(1)]
     start = lmax + 1
     for m in range(1, lmax + 1):
-        stop = start + 2 * (lmax + 1 - m)
-        parts = [part[:, start:stop].reshape(n, 2, (lmax + 1 - m) * part.shape[-1]) for part in (natural, unnatural)]
-        channels.append(torch.cat(parts, dim=-1))
-        start = stop
+        width = lmax + 1 - m
+        even, odd = (
+            part[:, start : start + 2 * width].reshape(n, 2, width * part.shape[-1]) for part in (natural, unnatural)
+        )
+        cosines, sines = odd.split(1, dim=1)
+        channels.append(torch.cat([even, torch.cat([sines, -cosines], dim=1)], dim=-1))
+        start += 2 * width
     return channels
 
 
@@ -96,8 +93,9 @@ def from_channels(channels: Channels, n_natural: int, n_unnatural: int) -> tuple
     for m, pair in enumerate(channels[2:], start=1):
         width = lmax + 1 - m
         first, second = pair.split([width * n_natural, width * n_unnatural], dim=-1)
+        sines, cosines = second.reshape(n, 2 * width, n_unnatural).chunk(2, dim=1)
         natural.append(first.reshape(n, 2 * width, n_natural))
-        unnatural.append(second.reshape(n, 2 * width, n_unnatural))
+        unnatural += [-cosines, sines]
     return torch.cat(natural, dim=1), torch.cat(unnatural, dim=1)
 
 

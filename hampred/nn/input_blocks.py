@@ -29,8 +29,8 @@ class InputBlocks(nn.Module):
         features: Features = self.atoms(Features(*(torch.cat(parts, dim=-1) for parts in scattered)))
         return features
 
-    def of_bonds(self, offsite: Sequence[Tensor], frames: tuple[Tensor, Tensor]) -> Features:
+    def of_bonds(self, offsite: Sequence[Tensor], frames: Tensor) -> Features:
         """Features of the pairs from the coefficients [n_pairs, D_offsite] of each matrix, given their frames."""
         scattered = zip(*(self.offsite.scatter(coefficients) for coefficients in offsite))
-        local = (frame @ torch.cat(parts, dim=-1) for frame, parts in zip(frames, scattered))
+        local = Features(*(torch.cat(parts, dim=-1) for parts in scattered)).turned(frames)
         return Features(*from_channels(self.bonds(to_channels(*local)), *self.channels))

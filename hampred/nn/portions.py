@@ -124,7 +124,7 @@ def _in_molecule(bonds: Bonds, portion: Portion) -> Bonds:
 
 def _bytes(bonds: Bonds) -> int:
     """What the geometry of some bonds takes."""
-    return sum(part.nbytes for part in (*bonds.frames, *bonds.radial, bonds.envelope, *bonds.inputs, bonds.pairs))
+    return sum(part.nbytes for part in (bonds.pairs, bonds.frames, *bonds.radial, bonds.envelope, *bonds.inputs))
 
 
 @torch.inference_mode()

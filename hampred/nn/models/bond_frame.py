@@ -28,14 +28,14 @@ class Bonds(NamedTuple):
 
     Attributes:
         pairs: Atoms i, j [n, 2].
-        frames: Wigner matrices for natural and unnatural channels, each [n, (lmax+1)², (lmax+1)²].
+        frames: Wigner matrices [n, (lmax+1)², (lmax+1)²], of `BondFrames`.
         radial: Radial basis and element embeddings of both atoms.
         envelope: Smooth cutoff [n].
         inputs: What the input matrices say of each pair, in its frame (rows sorted by m).
     """
 
     pairs: Tensor
-    frames: tuple[Tensor, Tensor]
+    frames: Tensor
     radial: tuple[Tensor, Tensor, Tensor]
     envelope: Tensor
     inputs: Features
@@ -57,7 +57,7 @@ class NeighborDensity(nn.Module):
     def forward(self, bonds: Bonds) -> Tensor:
         """What each bond adds to the natural features of its first atom [n_bonds, (lmax+1)², C_n]."""
         local = (self.radial(*bonds.radial) * bonds.envelope[:, None]).unflatten(1, self.shape)
-        return bonds.frames[0][:, : self.shape[0]].transpose(1, 2) @ local
+        return bonds.frames[:, : self.shape[0]].transpose(1, 2) @ local
 
 
 class BondConvolution(nn.Module):
@@ -105,8 +105,7 @@ class BondConvolution(nn.Module):
         first, second, shift = weights.split([n_scale, n_scale, weights.shape[1] - 2 * n_scale], dim=1)
         i, j = bonds.pairs.unbind(-1)
         both = ends[0][i] * self._spread(first) + ends[1][j] * self._spread(second)
-        natural, unnatural = both.split(self.channels, dim=-1)
-        local = bonds.frames[0] @ natural, bonds.frames[1] @ unnatural
+        local = (bonds.frames @ both).split(self.channels, dim=-1)
         if bonds.inputs.natural.shape[-1]:
             local = tuple(torch.cat(parts, dim=-1) for parts in zip(local, bonds.inputs))
         return self.second(self._gate(self.first(to_channels(*local)), shift))
@@ -192,9 +191,8 @@ class Interaction(nn.Module):
 
     def messages(self, ends: Ends, bonds: Bonds) -> Features:
         """What each bond [n_bonds, …] brings to its first atom."""
-        local = from_channels(self.convolution(ends, bonds), *self.convolution.channels)
-        strength = (bonds.envelope * self.scale)[:, None, None]
-        return Features(*(frame.transpose(1, 2) @ (part * strength) for frame, part in zip(bonds.frames, local)))
+        local = Features(*from_channels(self.convolution(ends, bonds), *self.convolution.channels))
+        return local.turned(bonds.frames.transpose(1, 2) * (bonds.envelope * self.scale)[:, None, None])
 
 
 class BondFrameNet(HamiltonianNet):
@@ -292,12 +290,11 @@ class BondFrameNet(HamiltonianNet):
         if len(graph.edges) == len(graph.pairs):
             edges = pairs
         else:
-            natural, unnatural = (frame[graph.edges] for frame in pairs.frames)
             radial, first, second = (part[graph.edges] for part in pairs.radial)
             inputs = pairs.inputs
             if self.blocks is not None:
                 inputs = Features(*(part[graph.edges] for part in inputs))
-            geometry = (natural, unnatural), (radial, first, second)
+            geometry = pairs.frames[graph.edges], (radial, first, second)
             edges = Bonds(graph.pairs[graph.edges], *geometry, pairs.envelope, inputs)
         return edges._replace(envelope=envelope(distance[graph.edges], self.cutoff).to(dtype)), pairs
 
@@ -360,7 +357,5 @@ class BondFrameNet(HamiltonianNet):
     def _offsite(self, ends: Ends, pairs: Bonds) -> list[Tensor]:
         """Sets of coefficients of the blocks of pairs [n_pairs, D]."""
         channels = self.pair_out(self.pair_convolution(ends, pairs))
-        local = from_channels(channels, *self._for_sets(self.offsite_places))
-        strength = pairs.envelope[:, None, None]
-        natural, unnatural = (frame.transpose(1, 2) @ (part * strength) for frame, part in zip(pairs.frames, local))
-        return self.offsite_places.gather(natural, unnatural)
+        local = Features(*from_channels(channels, *self._for_sets(self.offsite_places)))
+        return self.offsite_places.gather(*local.turned(pairs.frames.transpose(1, 2) * pairs.envelope[:, None, None]))
