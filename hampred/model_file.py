@@ -25,7 +25,7 @@ from hampred.nn.base import HamiltonianNet
 from hampred.nn.models import build_net
 
 FORMAT = "hampred-model"
-VERSION = 2
+VERSION = 3
 HEADER_KEY = "hampred"
 """Where the header stands, in the metadata of safetensors and in a checkpoint of Lightning."""
 

@@ -8,11 +8,13 @@ import warnings
 from collections import defaultdict
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from hampred.basis import OrbitalBasis
 from hampred.harmonics import ao_to_irreps
@@ -135,9 +137,26 @@ class BlockDecomposer:
         Returns:
             Coefficients [n, D] in the order of `irreps_onsite` or `irreps_offsite`; the norm is that of the blocks.
         """
-        return (self._matrix(onsite, False, blocks) @ blocks.flatten(1).T).T
+        flat = blocks.flatten(1)
+        coefficients: Tensor = _Times.apply(flat, *(self._matrix(onsite, back, flat) for back in (False, True)))
+        return coefficients
 
     def compose(self, coefficients: Tensor, onsite: bool = False) -> Tensor:
         """Padded blocks [n, N, N] of coefficients [n, D]; the inverse of `decompose`."""
-        blocks = (self._matrix(onsite, True, coefficients) @ coefficients.T).T
+        matrices = (self._matrix(onsite, back, coefficients) for back in (True, False))
+        blocks: Tensor = _Times.apply(coefficients, *matrices)
         return blocks.reshape(-1, self.n_slots, self.n_slots)
+
+
+class _Times(torch.autograd.Function):
+    """x Mᵀ with a sparse M whose transpose is known too: torch would sort it anew in every backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:
+        ctx.transpose = transpose
+        return (matrix @ x.T).T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return (ctx.transpose @ gradient.T).T, None, None

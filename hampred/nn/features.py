@@ -19,11 +19,6 @@ class Features(NamedTuple):
     def __add__(self, other: "Features") -> "Features":  # type: ignore[override]
         return Features(self.natural + other.natural, self.unnatural + other.unnatural)
 
-    def turned(self, matrices: Tensor) -> "Features":
-        """The features times a matrix each [n, m, (lmax+1)²]."""
-        widths = [part.shape[-1] for part in self]
-        return Features(*(matrices @ torch.cat(self, dim=-1)).split(widths, dim=-1))
-
 
 class FeatureLinear(nn.Module):
     """One matrix for each l and parity class; without inputs of unnatural parity those outputs are zero."""
@@ -64,7 +59,7 @@ class FeatureNorm(nn.Module):
         """The normalised features; every l has the same share in the mean."""
         power = ((x.natural**2).sum(-1) + (x.unnatural**2).sum(-1)) @ self.share
         scale = torch.rsqrt(power + 1e-4)[:, None, None]
-        weights = self.weight[self.degree].split(self.channels, dim=-1)
+        weights = self.weight.index_select(0, self.degree).split(self.channels, dim=-1)
         return Features(*(part * scale * weight for part, weight in zip(x, weights)))
 
 

@@ -8,6 +8,8 @@ matrix for each m, the same for both members of the pair, is the most general O(
 at m = 0 natural and unnatural channels do not mix.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -17,11 +19,40 @@ from hampred.harmonics import irreps_rotation
 _POLAR_TO_X = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
-class BondFrames(nn.Module):
-    """Wigner matrices from the laboratory to the frame of each bond, rows sorted by m.
+class Frames(NamedTuple):
+    """The frames of some bonds.
 
-    Rows of the result: m = 0 of l = 0 … lmax, then for m = 1 … lmax the cosines of l = m … lmax and the sines.
+    Attributes:
+        matrices: Wigner matrices [n, (lmax+1)², (lmax+1)²] from irreps order to rows sorted by m: m = 0 of all l, then
+            for m = 1 … lmax the cosines of l = m … lmax and the sines.
+        swap: Signed permutation [(lmax+1)², (lmax+1)²] of these rows that makes (sin, −cos) of (cos, sin).
     """
+
+    matrices: Tensor
+    swap: Tensor
+
+    def into(self, natural: Tensor, unnatural: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [n, (lmax+1)², C_n] and [n, (lmax+1)², C_u] in these frames, unnatural pairs as (sin, −cos)."""
+        widths = [natural.shape[-1], unnatural.shape[-1]]
+        natural, unnatural = (self.matrices @ torch.cat([natural, unnatural], dim=-1)).split(widths, dim=-1)
+        return natural, self.swap @ unnatural
+
+    def back(self, natural: Tensor, unnatural: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+        """Inverse of `into`; the features times the strength [n] of each bond."""
+        widths = [natural.shape[-1], unnatural.shape[-1]]
+        local = torch.cat([natural, self.swap.T @ unnatural], dim=-1)
+        natural, unnatural = ((self.matrices * strength[:, None, None]).mT @ local).split(widths, dim=-1)
+        return natural, unnatural
+
+    def of(self, some: Tensor) -> "Frames":
+        """The frames of some of the bonds."""
+        return Frames(self.matrices[some], self.swap)
+
+
+class BondFrames(nn.Module):
+    """Finds the frame of each bond."""
+
+    swap: Tensor
 
     def __init__(self, lmax: int) -> None:
         """Args: lmax: Largest angular momentum of the features."""
@@ -34,25 +65,26 @@ class BondFrames(nn.Module):
         m = np.concatenate([np.arange(-l, l + 1) for l in range(lmax + 1)])
         flip = np.concatenate([np.arange((l + 1) ** 2 - 1, l * l - 1, -1) for l in range(lmax + 1)])
         rows = [l * l + l for l in range(lmax + 1)]
+        swap = np.eye(size)
         for order in range(1, lmax + 1):
+            cosines = slice(len(rows), len(rows) + lmax + 1 - order)
+            sines = slice(cosines.stop, cosines.stop + lmax + 1 - order)
             rows += [l * l + l + sign * order for sign in (1, -1) for l in range(order, lmax + 1)]
+            swap[cosines], swap[sines] = swap[sines].copy(), -swap[cosines]
         self.register_buffer("flip", torch.from_numpy(flip), persistent=False)
+        self.register_buffer("swap", torch.from_numpy(swap).to(torch.get_default_dtype()), persistent=False)
         # float64 whatever the precision of the network: kept out of reach of module.to(dtype)
         self._turn, self._rows = torch.from_numpy(turn), torch.from_numpy(turn[rows])
         self._m = torch.from_numpy(m).double()
 
-    def forward(self, vectors: Tensor, dtype: torch.dtype) -> Tensor:
-        """Wigner matrices.
+    def forward(self, vectors: Tensor) -> Frames:
+        """The frames in the precision of the network.
 
         The bond r = R_y(α) R_x(β) ŷ is turned back by D(R_x(−β)) D(R_y(−α)); a turn about x is a turn about the polar
         axis y seen from another frame. The remaining freedom, a turn about the bond, cancels in what O(2) allows.
 
         Args:
             vectors: Bonds [n, 3], float64.
-            dtype: Precision of the result.
-
-        Returns:
-            Orthogonal matrices [n, (lmax+1)², (lmax+1)²] from irreps order to rows sorted by m.
         """
         turn, rows, m = (t.to(vectors.device) for t in (self._turn, self._rows, self._m))
         x, y, z = vectors.unbind(-1)
@@ -60,43 +92,32 @@ class BondFrames(nn.Module):
         beta = torch.atan2(torch.hypot(x, z), y)[:, None] * m
         back = turn.T * alpha.cos()[:, None, :] + (turn.T * alpha.sin()[:, None, :])[:, :, self.flip]
         back = beta.cos()[:, :, None] * back + beta.sin()[:, :, None] * back[:, self.flip]
-        return (rows @ back).to(dtype)
+        return Frames((rows @ back).to(self.swap.dtype), self.swap)
 
 
 Channels = list[Tensor]
 """Features in the frame of the bond: m = 0 natural [n, (lmax+1)·C_n], m = 0 unnatural [n, (lmax+1)·C_u], and for
-m = 1 … lmax the pairs [n, 2, (lmax+1−m)·(C_n + C_u)]."""
+m = 1 … lmax the pairs [n, 2, (lmax+1−m)·(C_n + C_u)], for each l the natural channels and the unnatural ones."""
 
 
-def to_channels(natural: Tensor, unnatural: Tensor) -> Channels:
-    """Sorts local features [n, (lmax+1)², C_n] and [n, (lmax+1)², C_u], rows sorted by m, into channels."""
-    n, size, _ = natural.shape
+def to_channels(local: Tensor, n_natural: int) -> Channels:
+    """Sorts local features [n, (lmax+1)², C_n + C_u], rows sorted by m, into channels."""
+    n, size, width = local.shape
     lmax = int(size**0.5) - 1
-    channels = [natural[:, : lmax + 1].flatten(1), unnatural[:, : lmax + 1].flatten(1)]
-    start = lmax + 1
-    for m in range(1, lmax + 1):
-        width = lmax + 1 - m
-        even, odd = (
-            part[:, start : start + 2 * width].reshape(n, 2, width * part.shape[-1]) for part in (natural, unnatural)
-        )
-        cosines, sines = odd.split(1, dim=1)
-        channels.append(torch.cat([even, torch.cat([sines, -cosines], dim=1)], dim=-1))
-        start += 2 * width
-    return channels
+    invariant, *pairs = local.split([lmax + 1, *(2 * k for k in range(lmax, 0, -1))], dim=1)
+    natural, unnatural = invariant.split([n_natural, width - n_natural], dim=-1)
+    rest = (pair.reshape(n, 2, pair.shape[1] // 2 * width) for pair in pairs)
+    return [natural.flatten(1), unnatural.flatten(1), *rest]
 
 
 def from_channels(channels: Channels, n_natural: int, n_unnatural: int) -> tuple[Tensor, Tensor]:
-    """Inverse of `to_channels`: features [n, (lmax+1)², C_n] and [n, (lmax+1)², C_u], rows sorted by m."""
-    lmax, n = len(channels) - 2, len(channels[0])
-    natural = [channels[0].reshape(n, lmax + 1, n_natural)]
-    unnatural = [channels[1].reshape(n, lmax + 1, n_unnatural)]
-    for m, pair in enumerate(channels[2:], start=1):
-        width = lmax + 1 - m
-        first, second = pair.split([width * n_natural, width * n_unnatural], dim=-1)
-        sines, cosines = second.reshape(n, 2 * width, n_unnatural).chunk(2, dim=1)
-        natural.append(first.reshape(n, 2 * width, n_natural))
-        unnatural += [-cosines, sines]
-    return torch.cat(natural, dim=1), torch.cat(unnatural, dim=1)
+    """Local features [n, (lmax+1)², C_n] and [n, (lmax+1)², C_u], rows sorted by m, of channels."""
+    natural, unnatural, *pairs = channels
+    n, lmax, widths = len(natural), len(pairs), [n_natural, n_unnatural]
+    rows = [torch.cat([part.reshape(n, lmax + 1, c) for part, c in zip((natural, unnatural), widths)], dim=-1)]
+    rows += [pair.reshape(n, 2 * (lmax + 1 - m), sum(widths)) for m, pair in enumerate(pairs, start=1)]
+    even, odd = torch.cat(rows, dim=1).split(widths, dim=-1)
+    return even, odd
 
 
 class O2Linear(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hampred.blocks.decomposer import BlockDecomposer
 from hampred.nn.features import FeatureLinear, Features, IrrepsPlaces
-from hampred.nn.frames import O2Linear, from_channels, to_channels
+from hampred.nn.frames import Frames, O2Linear, from_channels, to_channels
 
 
 class InputBlocks(nn.Module):
@@ -29,8 +29,9 @@ class InputBlocks(nn.Module):
         features: Features = self.atoms(Features(*(torch.cat(parts, dim=-1) for parts in scattered)))
         return features
 
-    def of_bonds(self, offsite: Sequence[Tensor], frames: Tensor) -> Features:
-        """Features of the pairs from the coefficients [n_pairs, D_offsite] of each matrix, given their frames."""
+    def of_bonds(self, offsite: Sequence[Tensor], frames: Frames) -> Features:
+        """Features of the pairs, in their frames, from the coefficients [n_pairs, D_offsite] of each matrix."""
         scattered = zip(*(self.offsite.scatter(coefficients) for coefficients in offsite))
-        local = Features(*(torch.cat(parts, dim=-1) for parts in scattered)).turned(frames)
-        return Features(*from_channels(self.bonds(to_channels(*local)), *self.channels))
+        natural, unnatural = frames.into(*(torch.cat(parts, dim=-1) for parts in scattered))
+        channels = to_channels(torch.cat([natural, unnatural], dim=-1), natural.shape[-1])
+        return Features(*from_channels(self.bonds(channels), *self.channels))

@@ -21,7 +21,7 @@ class DegreeLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [n, (lmax+1)², n_in] to [n, (lmax+1)², n_out]."""
-        out = torch.bmm(x.transpose(0, 1), self.weight[self.degree]).transpose(0, 1)
+        out = torch.bmm(x.transpose(0, 1), self.weight.index_select(0, self.degree)).transpose(0, 1)
         if self.bias is not None:
-            out = torch.cat([out[:, :1] + self.bias, out[:, 1:]], dim=1)
+            out = out + nn.functional.pad(self.bias[None], (0, 0, 0, len(self.degree) - 1))
         return out

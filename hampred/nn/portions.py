@@ -124,7 +124,8 @@ def _in_molecule(bonds: Bonds, portion: Portion) -> Bonds:
 
 def _bytes(bonds: Bonds) -> int:
     """What the geometry of some bonds takes."""
-    return sum(part.nbytes for part in (bonds.pairs, bonds.frames, *bonds.radial, bonds.envelope, *bonds.inputs))
+    parts = (bonds.pairs, bonds.frames.matrices, *bonds.radial, bonds.envelope, *bonds.inputs)
+    return sum(part.nbytes for part in parts)
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ from hampred.irreps import o3
 from hampred.nn.base import FORMS, BlockCoefficients, HamiltonianNet, Hidden
 from hampred.nn.conditions import Conditions
 from hampred.nn.features import FeatureLinear, FeatureNorm, Features, IrrepsPlaces
-from hampred.nn.frames import BondFrames, Channels, O2Linear, from_channels, to_channels
+from hampred.nn.frames import BondFrames, Channels, Frames, O2Linear, from_channels, to_channels
 from hampred.nn.input_blocks import InputBlocks
 from hampred.nn.norm import DegreeLinear, degree_index
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
@@ -28,14 +28,14 @@ class Bonds(NamedTuple):
 
     Attributes:
         pairs: Atoms i, j [n, 2].
-        frames: Wigner matrices [n, (lmax+1)², (lmax+1)²], of `BondFrames`.
+        frames: Of each pair.
         radial: Radial basis and element embeddings of both atoms.
         envelope: Smooth cutoff [n].
-        inputs: What the input matrices say of each pair, in its frame (rows sorted by m).
+        inputs: What the input matrices say of each pair, in its frame.
     """
 
     pairs: Tensor
-    frames: Tensor
+    frames: Frames
     radial: tuple[Tensor, Tensor, Tensor]
     envelope: Tensor
     inputs: Features
@@ -57,7 +57,7 @@ class NeighborDensity(nn.Module):
     def forward(self, bonds: Bonds) -> Tensor:
         """What each bond adds to the natural features of its first atom [n_bonds, (lmax+1)², C_n]."""
         local = (self.radial(*bonds.radial) * bonds.envelope[:, None]).unflatten(1, self.shape)
-        return bonds.frames[:, : self.shape[0]].transpose(1, 2) @ local
+        return bonds.frames.matrices[:, : self.shape[0]].mT @ local
 
 
 class BondConvolution(nn.Module):
@@ -104,11 +104,11 @@ class BondConvolution(nn.Module):
         n_scale = self.n_rows * sum(self.channels)
         first, second, shift = weights.split([n_scale, n_scale, weights.shape[1] - 2 * n_scale], dim=1)
         i, j = bonds.pairs.unbind(-1)
-        both = ends[0][i] * self._spread(first) + ends[1][j] * self._spread(second)
-        local = (bonds.frames @ both).split(self.channels, dim=-1)
-        if bonds.inputs.natural.shape[-1]:
-            local = tuple(torch.cat(parts, dim=-1) for parts in zip(local, bonds.inputs))
-        return self.second(self._gate(self.first(to_channels(*local)), shift))
+        both = ends[0].index_select(0, i) * self._spread(first) + ends[1].index_select(0, j) * self._spread(second)
+        natural, unnatural = bonds.frames.into(*both.split(self.channels, dim=-1))
+        local = torch.cat([natural, bonds.inputs.natural, unnatural, bonds.inputs.unnatural], dim=-1)
+        channels = to_channels(local, natural.shape[-1] + bonds.inputs.natural.shape[-1])
+        return self.second(self._gate(self.first(channels), shift))
 
     def _spread(self, scale: Tensor) -> Tensor:
         """Factors [n, (lmax+1)², C] from factors for each l [n, (lmax+1)·C]."""
@@ -119,17 +119,15 @@ class BondConvolution(nn.Module):
         invariants, odd, *pairs = channels
         natural, gates = invariants.split([shift.shape[-1], sum(self.n_gates)], dim=-1)
         first, *rest = torch.sigmoid(gates).split(self.n_gates, dim=-1)
-        return [
-            nn.functional.silu(natural + shift),
-            odd * first.repeat(1, self.n_rows) if self.n_gates[0] else odd,
-            *(pair * self._gate_pair(gate, pair) for pair, gate in zip(pairs, rest)),
-        ]
+        return [nn.functional.silu(natural + shift), _gated(odd, first), *map(_gated, pairs, rest)]
 
-    def _gate_pair(self, gate: Tensor, pair: Tensor) -> Tensor:
-        """Repeats the gates of the channels [n, C_n + C_u] for each l of a pair of channels [n, 1, …]."""
-        width = pair.shape[-1] // sum(self.channels)
-        natural, unnatural = gate.split(self.channels, dim=-1)
-        return torch.cat([natural.repeat(1, width), unnatural.repeat(1, width)], dim=-1)[:, None]
+
+def _gated(x: Tensor, gate: Tensor) -> Tensor:
+    """Features [n, …, k·C] times a factor for each channel [n, C], the same for every l; without a gate as they are."""
+    if not gate.shape[1]:
+        return x
+    factors = gate.reshape(len(gate), *(1,) * (x.ndim - 1), gate.shape[1])
+    return (x.unflatten(-1, (-1, gate.shape[1])) * factors).flatten(-2)
 
 
 class AtomUpdate(nn.Module):
@@ -149,7 +147,7 @@ class AtomUpdate(nn.Module):
     def forward(self, x: Features) -> Features:
         """The change of the features."""
         natural, unnatural = self.norm(x)
-        gates = self.gates(natural[:, 0]).unflatten(1, (self.lmax + 1, -1))[:, self.degree]
+        gates = self.gates(natural[:, 0]).unflatten(1, (self.lmax + 1, -1)).index_select(1, self.degree)
         natural = self.first[0](natural) * gates[..., : self.c_n]
         unnatural = self.first[1](unnatural) * gates[..., self.c_n :]
         return Features(self.second[0](natural), self.second[1](unnatural))
@@ -191,8 +189,8 @@ class Interaction(nn.Module):
 
     def messages(self, ends: Ends, bonds: Bonds) -> Features:
         """What each bond [n_bonds, …] brings to its first atom."""
-        local = Features(*from_channels(self.convolution(ends, bonds), *self.convolution.channels))
-        return local.turned(bonds.frames.transpose(1, 2) * (bonds.envelope * self.scale)[:, None, None])
+        local = from_channels(self.convolution(ends, bonds), *self.convolution.channels)
+        return Features(*bonds.frames.back(*local, bonds.envelope * self.scale))
 
 
 class BondFrameNet(HamiltonianNet):
@@ -279,10 +277,10 @@ class BondFrameNet(HamiltonianNet):
         i, j = graph.pairs.unbind(-1)
         pairs = Bonds(
             graph.pairs,
-            self.frames(graph.vectors, dtype),
+            self.frames(graph.vectors),
             (self.radial_basis(distance).to(dtype), embedding[i], embedding[j]),
             envelope(distance, self.pair_cutoff).to(dtype),
-            Features(*(self.offsite_places.index.new_zeros(0, 0, 0, dtype=dtype),) * 2),
+            Features(*(distance.new_zeros(len(distance), (self.lmax + 1) ** 2, 0, dtype=dtype),) * 2),
         )
         if self.blocks is not None:
             coefficients = self.offsite_input_coefficients(graph)
@@ -291,10 +289,8 @@ class BondFrameNet(HamiltonianNet):
             edges = pairs
         else:
             radial, first, second = (part[graph.edges] for part in pairs.radial)
-            inputs = pairs.inputs
-            if self.blocks is not None:
-                inputs = Features(*(part[graph.edges] for part in inputs))
-            geometry = pairs.frames[graph.edges], (radial, first, second)
+            inputs = Features(*(part[graph.edges] for part in pairs.inputs))
+            geometry = pairs.frames.of(graph.edges), (radial, first, second)
             edges = Bonds(graph.pairs[graph.edges], *geometry, pairs.envelope, inputs)
         return edges._replace(envelope=envelope(distance[graph.edges], self.cutoff).to(dtype)), pairs
 
@@ -357,5 +353,5 @@ class BondFrameNet(HamiltonianNet):
     def _offsite(self, ends: Ends, pairs: Bonds) -> list[Tensor]:
         """Sets of coefficients of the blocks of pairs [n_pairs, D]."""
         channels = self.pair_out(self.pair_convolution(ends, pairs))
-        local = Features(*from_channels(channels, *self._for_sets(self.offsite_places)))
-        return self.offsite_places.gather(*local.turned(pairs.frames.transpose(1, 2) * pairs.envelope[:, None, None]))
+        local = from_channels(channels, *self._for_sets(self.offsite_places))
+        return self.offsite_places.gather(*pairs.frames.back(*local, pairs.envelope))
