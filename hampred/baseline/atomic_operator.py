@@ -127,19 +127,20 @@ class Surroundings:
         number: Its atomic number.
         overlaps: X = ⟨projector|orbital⟩, which fades out at the reach of the projectors [n_projectors, n].
         places: Of the orbitals of all atoms of two elements: which rows and columns they are of a matrix [n, n], and
-            where the blocks [m_i, m_j, n_i, n_j] between the atoms stand in the list of values.
+            for the blocks that a matrix holds, between which of the atoms they are [n_blocks], twice, and where their
+            values stand in its list [n_blocks, n_i, n_j].
     """
 
     atom: int
     number: int
     overlaps: Array
-    places: list[tuple[slice, slice, IntArray]]
+    places: list[tuple[slice, slice, tuple[IntArray, IntArray], IntArray]]
 
     def add_to(self, values: Array, potential: Array) -> None:
-        """Adds an operator between these orbitals [n, n] to a matrix's values with a `margin` behind them."""
-        for rows, columns, places in self.places:
-            m_i, m_j, n_i, n_j = places.shape
-            blocks = potential[rows, columns].reshape(m_i, n_i, m_j, n_j).transpose(0, 2, 1, 3)
+        """Adds an operator between these orbitals [n, n] to the values of the matrix; blocks not in it are left out."""
+        for rows, columns, (i, j), places in self.places:
+            _, n_i, n_j = places.shape
+            blocks = potential[rows, columns].reshape(-1, n_i, (columns.stop - columns.start) // n_j, n_j)[i, :, j]
             np.add.at(values, places.ravel(), blocks.ravel())  # images of one pair have one place
 
 
@@ -151,7 +152,7 @@ def surroundings(
     Args:
         integrals: Of the structure.
         projectors: Of each element.
-        matrix: Whose values the places count; blocks that it does not hold have theirs in the `margin`.
+        matrix: Whose values the places count.
         reach: Å, at which projectors have faded out.
     """
     atoms, n = integrals.atoms, len(integrals.atoms)
@@ -170,17 +171,13 @@ def surroundings(
         yield Surroundings(atom, int(atoms.numbers[atom]), x * fade, list(_places(matrix, members, cells)))
 
 
-def margin(matrix: BlockMatrix) -> int:
-    """Values behind those of a matrix that take up what is added to blocks that it does not hold."""
-    return int(matrix.layout.sizes.max()) ** 2
-
-
-def _places(matrix: BlockMatrix, members: IntArray, cells: IntArray) -> Iterator[tuple[slice, slice, IntArray]]:
+def _places(
+    matrix: BlockMatrix, members: IntArray, cells: IntArray
+) -> Iterator[tuple[slice, slice, tuple[IntArray, IntArray], IntArray]]:
     """See `Surroundings.places`, for atoms [m], sorted by element, in the cells [m, 3]."""
     m = len(members)
     i, j = np.repeat(np.arange(m), m), np.tile(np.arange(m), m)
     block = matrix.find(np.stack([members[i], members[j]], axis=1), cells[j] - cells[i]).reshape(m, m)
-    start = matrix.starts[block]  # −1, no block: where the margin begins
     bounds = np.flatnonzero(np.diff(matrix.layout.numbers[members], prepend=0, append=0))
     sizes = matrix.layout.sizes[members]
     offsets = np.append(0, np.cumsum(sizes))
@@ -188,7 +185,8 @@ def _places(matrix: BlockMatrix, members: IntArray, cells: IntArray) -> Iterator
         n_i, n_j = sizes[a], sizes[c]
         within = np.arange(n_i * n_j).reshape(n_i, n_j)
         rows, columns = slice(offsets[a], offsets[b]), slice(offsets[c], offsets[d])
-        yield rows, columns, start[a:b, c:d, None, None] + within
+        i, j = np.nonzero(block[a:b, c:d] >= 0)
+        yield rows, columns, (i, j), matrix.starts[block[a:b, c:d][i, j], None, None] + within
 
 
 def orbital_values(layout: BasisLayout, of_atoms: Sequence[Array]) -> Array:

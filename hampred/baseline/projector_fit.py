@@ -14,7 +14,6 @@ from hampred.baseline.atomic_operator import (
     Shell,
     add_half_anticommutator,
     crowding,
-    margin,
     orbital_values,
     projector_shells,
     surroundings,
@@ -134,7 +133,7 @@ def _equations(
     numbers = sample.atoms.numbers.tolist()
     slopes = [n - terms[z].crowding for z, n in zip(numbers, crowding(sample.atoms, reach))]
     nothing = {z: np.zeros(terms[z].n_orbital_shells) for z in numbers}
-    features = {z: np.zeros((2, terms[z].count, len(s.values) + margin(s))) for z in set(numbers)}
+    features = {z: np.zeros((2, terms[z].count, len(s.values))) for z in set(numbers)}
     for z in features:
         first, m = len(terms[z].couplings), terms[z].n_orbital_shells
         for k, unit in enumerate(np.eye(m)):
@@ -155,7 +154,7 @@ def _equations(
     target = sample.hamiltonian.on_pairs_of(s).values - t.values
     if integrals.electric_field.any():  # which is no part of what an atom does
         target = target - integrals.field_potential.values
-    rows = np.concatenate([f[..., : len(s.values)].reshape(-1, len(s.values)) for f in features.values()])
+    rows = np.concatenate([f.reshape(-1, len(s.values)) for f in features.values()])
     if not sample.atoms.pbc.any():
         yield place, _orthogonalised(rows, s), _orthogonalised(target[None], s)[0]
     yield place, *_weighted(rows, target, s, sample)

@@ -11,7 +11,6 @@ from hampred.baseline.atomic_operator import (
     AtomicOperator,
     add_half_anticommutator,
     crowding,
-    margin,
     orbital_values,
     surroundings,
 )
@@ -70,14 +69,14 @@ class Projectors:
         weights = [o.weights(n) for o, n in zip(operators, crowding(integrals.atoms, self.reach))]
         shifts = orbital_values(integrals.layout, [c @ o.shifts for c, o in zip(weights, operators)])
         scales = 1 + orbital_values(integrals.layout, [c @ o.scales for c, o in zip(weights, operators)])
-        values = np.zeros(len(t.values) + margin(s))
+        values = np.zeros_like(s.values)
         add_half_anticommutator(values, s, shifts)
         add_half_anticommutator(values, t, scales)
         shells = {z: operator.shells for z, operator in self.operators.items()}
         for here in surroundings(integrals, shells, s, self.reach):
             w = np.tensordot(weights[here.atom], operators[here.atom].matrices, 1)
             here.add_to(values, here.overlaps.T @ w @ here.overlaps)
-        return integrals.completed(s.with_values(values[: len(s.values)]))
+        return integrals.completed(s.with_values(values))
 
     def _require_known(self, number: int) -> None:
         if number not in self.operators:
