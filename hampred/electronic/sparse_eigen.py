@@ -32,7 +32,7 @@ ATTEMPTS = 12
 FEW = 40
 """Levels between shift and gap up to which Lanczos finds the gap faster than further factorisations."""
 
-LANCZOS_VECTORS = 80
+LANCZOS_VECTORS = 120
 """Smallest Krylov space: memory is cheap beside the factors, and restarts are not."""
 
 
@@ -215,7 +215,7 @@ class SparseEigenproblem:
         return Factorisation((self.hamiltonian - shift * self.overlap).tocsr(), *self._blocks)
 
     def around(
-        self, factorisation: Factorisation, shift: float, count: int, tolerance: float = 0.0
+        self, factorisation: Factorisation, shift: float, count: int, tolerance: float = 1e-10
     ) -> tuple[int, Array, Array]:
         """The levels next to a shift.
 
@@ -223,7 +223,7 @@ class SparseEigenproblem:
             factorisation: Of H − σS.
             shift: σ, Hartree.
             count: How many levels on each side.
-            tolerance: Relative error of 1 / (ε − σ); 0 for that of rounding.
+            tolerance: Relative residual of 1 / (ε − σ), whose error is of second order in it.
 
         Returns:
             Index of the first of them, energies [2 · count] (Hartree, ascending), coefficients [n, 2 · count].
