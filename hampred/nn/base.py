@@ -99,19 +99,18 @@ class BlockScaling(nn.Module):
             numbers: Atomic numbers [n] of onsite blocks, [n, 2] of pairs.
             with_mean: Whether to add the mean.
         """
-        mean, width = self._statistics(numbers)
-        return coefficients * width + mean if with_mean else coefficients * width
+        scaled = coefficients * self._of(self.width, numbers)
+        return scaled + self._of(self.mean, numbers) if with_mean else scaled
 
     def inverse(self, coefficients: Tensor, numbers: Tensor) -> Tensor:
         """Turns coefficients [n, D] of a matrix into numbers of order one."""
-        mean, width = self._statistics(numbers)
-        return (coefficients - mean) / width
+        return (coefficients - self._of(self.mean, numbers)) / self._of(self.width, numbers)
 
-    def _statistics(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and width of each component [n, D]."""
+    def _of(self, statistic: Tensor, numbers: Tensor) -> Tensor:
+        """The mean or the width of each component [n, D]."""
         index = self.element_index[numbers]
-        index = (index,) if index.ndim == 1 else index.unbind(-1)
-        return self.mean[index][:, self.of_component], self.width[index][:, self.of_component]
+        of_irreps = statistic[(index,) if index.ndim == 1 else index.unbind(-1)]
+        return of_irreps.index_select(1, self.of_component)
 
     def set(self, mean: Tensor, width: Tensor) -> None:
         """Takes over statistics of labels."""

@@ -24,12 +24,20 @@ def silent(label: str, done: int, total: int, rate: float | None = None, more: s
     """A `Report` that shows nothing."""
 
 
+AVERAGED_EVERY = 4
+"""Steps from one update of the averaged weights to the next: each costs as much as a twentieth of a small step."""
+
+
 class Ema(WeightAveraging):
     """Exponential moving average of the weights: validated, kept as the best model, and stored in checkpoints."""
 
     def __init__(self, decay: float) -> None:
         """Takes the decay of one step."""
-        super().__init__(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        super().__init__(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(decay**AVERAGED_EVERY))
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """At the first step, and at each `AVERAGED_EVERY`-th from there."""
+        return step_idx is not None and step_idx % AVERAGED_EVERY == 0
 
 
 class AtomicCheckpoints(TorchCheckpointIO):

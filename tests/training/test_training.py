@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from hampred.config import TrainConfig, load_config
 from hampred.data.store import Store
 from hampred.model_file import load_model, read_header
+from hampred.training import callbacks
 from hampred.training.run import train
 
 
@@ -56,8 +57,10 @@ def test_training_makes_the_error_smaller(trained):
     assert table[-1]["val_loss"] < table[0]["val_loss"]
 
 
-def test_average_of_the_weights(train_settings, tmp_path):
-    """The average begins with the weights w₁ of the first step; then w̄ ← d w̄ + (1 − d) w."""
+@pytest.mark.parametrize("every", [1, 2])
+def test_average_of_the_weights(train_settings, tmp_path, monkeypatch, every: int):
+    """The average begins with the weights w₁ of the first step; k steps later w̄ ← dᵏ w̄ + (1 − dᵏ) w."""
+    monkeypatch.setattr(callbacks, "AVERAGED_EVERY", every)
 
     class Stop(Exception):
         """Ends the run before the second checkpoint."""
@@ -78,7 +81,8 @@ def test_average_of_the_weights(train_settings, tmp_path):
     assert [state["global_step"] for state in states] == [1, 2]
     assert any(not torch.equal(first[name], second[name]) for name in first)
     for name, average in states[1]["state_dict"].items():
-        torch.testing.assert_close(average, 0.8 * first[name] + 0.2 * second[name], msg=name)
+        expected = 0.8 * first[name] + 0.2 * second[name] if every == 1 else first[name]
+        torch.testing.assert_close(average, expected, msg=name)
 
 
 def test_plateau_halves_the_rate_by_validations(trained):
