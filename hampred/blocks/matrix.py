@@ -20,10 +20,18 @@ Places = NDArray[np.int32]
 PORTION = 2**16
 """Values that are worked on at a time, so that what is in between stays in the caches."""
 
-PLACES = (
-    *("shapes", "starts", "pair_of_value", "local_indices", "rows", "columns", "onsite", "reverse"),
-    *("_keys", "row_order"),
-)
+PLACES = [
+    "shapes",
+    "starts",
+    "pair_of_value",
+    "local_indices",
+    "rows",
+    "columns",
+    "onsite",
+    "reverse",
+    "_keys",
+    "row_order",
+]
 """What follows from layout and pairs alone."""
 
 
@@ -196,8 +204,8 @@ class BlockMatrix:
             before = first[i] + (starts[members] - first[i]) // n_i  # blocks of one atom have equally many rows
             here = (before[:, None] + lengths[i, None] * np.arange(n_i))[:, :, None] + np.arange(n_j)
             index[here], columns[here] = places, self.layout.offsets[j, None, None] + np.arange(n_j)
-        before = [lengths[i] * np.arange(size) + first[i] for i, size in enumerate(sizes)]
-        return index, columns, np.append(np.concatenate(before), starts[-1]).astype(integer)
+        rows = [first[i] + lengths[i] * np.arange(size) for i, size in enumerate(sizes)]
+        return index, columns, np.append(np.concatenate(rows), starts[-1]).astype(integer)
 
     def to_dense(self) -> Array:
         """Dense matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""

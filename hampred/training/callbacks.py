@@ -25,7 +25,7 @@ def silent(label: str, done: int, total: int, rate: float | None = None, more: s
 
 
 AVERAGED_EVERY = 4
-"""Steps from one update of the averaged weights to the next: each costs as much as a twentieth of a small step."""
+"""Steps from one update of the averaged weights to the next, which takes a twentieth of the time of a small step."""
 
 
 class Ema(WeightAveraging):

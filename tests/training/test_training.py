@@ -57,8 +57,8 @@ def test_training_makes_the_error_smaller(trained):
     assert table[-1]["val_loss"] < table[0]["val_loss"]
 
 
-@pytest.mark.parametrize("every", [1, 2])
-def test_average_of_the_weights(train_settings, tmp_path, monkeypatch, every: int):
+@pytest.mark.parametrize(("every", "batch_size"), [(1, 4), (3, 2)])
+def test_average_of_the_weights(train_settings, tmp_path, monkeypatch, every: int, batch_size: int):
     """The average begins with the weights w₁ of the first step; k steps later w̄ ← dᵏ w̄ + (1 − dᵏ) w."""
     monkeypatch.setattr(callbacks, "AVERAGED_EVERY", every)
 
@@ -71,18 +71,18 @@ def test_average_of_the_weights(train_settings, tmp_path, monkeypatch, every: in
 
     optimizer = {"warmup_steps": 0, "ema_decay": 0.8}
     settings = {**train_settings, "optimizer": optimizer, "epochs": 1, "checkpoint_every_steps": 1}
+    settings["batch_size"] = batch_size  # 1 + every steps in all
     config, states = load_config(TrainConfig, settings), []
     with pytest.raises(Stop):
         train(config, tmp_path, stop)
     for _ in range(2):
         states.append(torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True))
         train(config, tmp_path)
-    first, second = (state["current_model_state"] for state in states)
-    assert [state["global_step"] for state in states] == [1, 2]
-    assert any(not torch.equal(first[name], second[name]) for name in first)
+    first, last = (state["current_model_state"] for state in states)
+    assert [state["global_step"] for state in states] == [1, 1 + every]
+    assert any(not torch.equal(first[name], last[name]) for name in first)
     for name, average in states[1]["state_dict"].items():
-        expected = 0.8 * first[name] + 0.2 * second[name] if every == 1 else first[name]
-        torch.testing.assert_close(average, expected, msg=name)
+        torch.testing.assert_close(average, 0.8**every * first[name] + (1 - 0.8**every) * last[name], msg=name)
 
 
 def test_plateau_halves_the_rate_by_validations(trained):
