@@ -32,6 +32,7 @@ from data_gen.backends.pyscf_molecule import PySCFMolecule
 from hampred.baseline import make_baseline
 from hampred.basis import OrbitalBasis
 from hampred.config import LevelConfig
+from hampred.data.system import half_baseline
 from hampred.electronic.sparse_eigen import SparseEigenproblem
 from hampred.electronic.sparse_state import SparseState
 from hampred.harmonics import random_rotation
@@ -42,7 +43,7 @@ from hampred.interop.overlap_range import NEGLIGIBLE
 from hampred.large import require_local
 from hampred.model_file import Model
 from hampred.nn.models import build_net
-from hampred.nn.portions import LargeGraph, correction, correction_elements
+from hampred.nn.portions import LargeGraph, corrected, correction_blocks
 
 SIZES = (10, 30, 100, 300, 1000, 3000)
 LINEAR = ("graph", "overlap", "baseline", "network", "assembly")
@@ -135,23 +136,22 @@ class Stages:
 
 def measure(predictor: Predictor, atoms: Atoms, k: int) -> dict:
     """One prediction as `hampred.large.predict_large` makes it, and k orbitals on each side of the gap."""
-    net, stages = require_local(predictor), Stages()
+    (net, baseline), stages = require_local(predictor), Stages()
     integrals = Integrals(atoms, predictor.level.basis)
     with stages.stage("overlap"):
-        overlap = integrals.overlap
+        overlap = integrals.half_overlap
     with stages.stage("baseline"):
-        baseline = predictor.model.baseline.blocks(integrals)
-    n_occupied, known = integrals.n_electrons // 2, {"overlap": overlap, "baseline": baseline}
-    del integrals
+        h0 = half_baseline(baseline, integrals)
+    known = {"overlap": overlap, "baseline": h0}
     with stages.stage("graph"):
-        graph = LargeGraph(Integrals(atoms, predictor.level.basis), net, [known[name] for name in net.inputs])
+        graph = LargeGraph(integrals, net, [known[name] for name in net.inputs])
     with stages.stage("network"):
-        elements = correction_elements(net, graph)
+        blocks = correction_blocks(net, graph)
     with stages.stage("assembly"):
-        h = (baseline.to_sparse() + correction(net, graph, elements)).tocsr()
-        s = overlap.to_sparse()
-    state = SparseState(atoms, graph.layout, h, s, n_occupied)
-    del elements, known, baseline, overlap, graph
+        h = corrected(net, graph, h0, blocks)
+        s = integrals.to_sparse(overlap)
+    state = SparseState(atoms, graph.layout, h, s, integrals.n_electrons // 2)
+    del blocks, known, h0, overlap, graph, integrals
     with stages.stage("eigen"):
         frontier = state.frontier(k)
     checked = s.shape[0] <= CHECKED

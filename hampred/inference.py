@@ -297,7 +297,7 @@ class Predictor:
         if integrals.atoms.pbc.any():
             return CrystalPrediction(
                 atoms=integrals.atoms,
-                hamiltonian=h0.plus(correction.on_pairs_of(h0)),
+                hamiltonian=h0.plus(correction),
                 overlap=integrals.overlap,
                 n_electrons=integrals.n_electrons,
                 level=self.level,

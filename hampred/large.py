@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from typing import cast
 
 from ase import Atoms
 
+from hampred.baseline import LocalBaseline
 from hampred.data.inputs import LOCAL
-from hampred.data.system import baseline_blocks
+from hampred.data.system import half_baseline
 from hampred.electronic.sparse_state import SparseState
 from hampred.errors import HampredError
 from hampred.inference import Predictor
 from hampred.interop.integrals import Integrals
 from hampred.interop.structures import read_spin
 from hampred.nn.models.bond_frame import BondFrameNet
-from hampred.nn.portions import LargeGraph, correction, correction_elements
+from hampred.nn.portions import LargeGraph, corrected, correction_blocks
 from hampred.prediction import CrystalPrediction, OpenShellPrediction, Prediction
 
 LARGE = 4000
@@ -23,8 +25,8 @@ LARGEST_DENSE = 16_000
 """Orbitals above which dense matrices are refused: 2 GiB each, and hours of diagonalisation."""
 
 
-def require_local(predictor: Predictor) -> BondFrameNet:
-    """The network of a model that can be run on large molecules.
+def require_local(predictor: Predictor) -> tuple[BondFrameNet, LocalBaseline]:
+    """Network and baseline of a model that can be run on large molecules.
 
     Raises:
         HampredError: The network is of another architecture, or needs the density of H0, a dense diagonalisation.
@@ -32,14 +34,15 @@ def require_local(predictor: Predictor) -> BondFrameNet:
     net = predictor.model.net
     if not isinstance(net, BondFrameNet):
         raise HampredError(f"The architecture {net.name} has no linear-scaling path: train net.name=bond_frame.")
-    if not predictor.model.baseline.local:
+    baseline = predictor.model.baseline
+    if not baseline.local:
         raise HampredError(
             f"The baseline {predictor.baseline_name} reaches over the whole molecule: for large molecules train with "
             "projectors or none."
         )
     if set(net.inputs) - set(LOCAL):
         raise HampredError("net.inputs with a density need a dense diagonalisation: train with [overlap, baseline].")
-    return net
+    return net, cast(LocalBaseline, baseline)
 
 
 def is_large(predictor: Predictor, atoms: Atoms) -> bool:
@@ -95,7 +98,7 @@ def predict_stream(
 def predict_large(predictor: Predictor, atoms: Atoms, charge: int | None = None) -> SparseState:
     """Predicts a large molecule.
 
-    The matrices are those of `Predictor.predict`.
+    The matrices are those of `Predictor.predict` without the blocks between atoms whose orbitals do not overlap.
 
     Args:
         predictor: A model whose baseline and network are local.
@@ -105,13 +108,14 @@ def predict_large(predictor: Predictor, atoms: Atoms, charge: int | None = None)
     Raises:
         HampredError: What `Predictor.check`, `require_local` and the baseline refuse.
     """
-    net, charge = require_local(predictor), predictor.check(atoms, charge)
+    net, baseline = require_local(predictor)
+    charge = predictor.check(atoms, charge)
     if read_spin(atoms, charge):
         raise HampredError("Open shells are predicted with dense matrices alone: give a smaller molecule.")
     integrals = Integrals(atoms, predictor.level.basis, charge)
-    known = {"overlap": integrals.overlap, "baseline": baseline_blocks(predictor.model.baseline, integrals)}
+    known = {"overlap": integrals.half_overlap, "baseline": half_baseline(baseline, integrals)}
     graph = LargeGraph(integrals, net, [known[name] for name in net.inputs])
-    h = known["baseline"].to_sparse() + correction(net, graph, correction_elements(net, graph))
-    s = integrals.overlap.to_sparse()
+    h = corrected(net, graph, known["baseline"], correction_blocks(net, graph))
+    s = integrals.to_sparse(known["overlap"])
     notes = predictor.beyond(atoms, charge)
-    return SparseState(atoms, integrals.layout, h.tocsr(), s, integrals.n_electrons // 2, charge, notes)
+    return SparseState(atoms, integrals.layout, h, s, integrals.n_electrons // 2, charge, notes)

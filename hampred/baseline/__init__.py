@@ -1,5 +1,5 @@
 """Baselines H0: cheap Hamiltonians that PySCF's integrals give without an SCF; networks learn ΔH = H − H0."""
 
-from hampred.baseline.base import BASELINES, Baseline, baseline_from_state, make_baseline
+from hampred.baseline.base import BASELINES, Baseline, LocalBaseline, baseline_from_state, make_baseline
 
-__all__ = ["BASELINES", "Baseline", "baseline_from_state", "make_baseline"]
+__all__ = ["BASELINES", "Baseline", "LocalBaseline", "baseline_from_state", "make_baseline"]

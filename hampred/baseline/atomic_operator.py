@@ -15,6 +15,7 @@ from hampred.basis import BasisLayout
 from hampred.blocks.matrix import BlockMatrix
 from hampred.interop.integrals import Integrals
 from hampred.interop.neighbors import neighbor_pairs
+from hampred.interop.overlap_range import fading
 from hampred.interop.two_centre import TwoCentre
 
 Array = NDArray[np.float64]
@@ -127,20 +128,26 @@ class Surroundings:
         number: Its atomic number.
         overlaps: X = ⟨projector|orbital⟩, which fades out at the reach of the projectors [n_projectors, n].
         places: Of the orbitals of all atoms of two elements: which rows and columns they are of a matrix [n, n], and
-            for the blocks that a matrix holds, between which of the atoms they are [n_blocks], twice, and where their
-            values stand in its list [n_blocks, n_i, n_j].
+            for the blocks that a matrix holds, between which of the atoms they are [n_blocks], twice, which they are,
+            and where their values stand in its list [n_blocks, n_i, n_j].
+        fading: Of each block of the matrix [n_pairs].
     """
 
     atom: int
     number: int
     overlaps: Array
-    places: list[tuple[slice, slice, tuple[IntArray, IntArray], IntArray]]
+    places: list[tuple[slice, slice, tuple[IntArray, IntArray], IntArray, IntArray]]
+    fading: Array
 
     def add_to(self, values: Array, potential: Array) -> None:
-        """Adds an operator between these orbitals [n, n] to the values of the matrix; blocks not in it are left out."""
-        for rows, columns, (i, j), places in self.places:
+        """Adds an operator between these orbitals [n, n] to the values of the matrix; it fades out with their overlap.
+
+        Blocks that are not in the matrix are left out.
+        """
+        for rows, columns, (i, j), which, places in self.places:
             _, n_i, n_j = places.shape
             blocks = potential[rows, columns].reshape(-1, n_i, (columns.stop - columns.start) // n_j, n_j)[i, :, j]
+            blocks *= self.fading[which, None, None]
             np.add.at(values, places.ravel(), blocks.ravel())  # images of one pair have one place
 
 
@@ -165,19 +172,20 @@ def surroundings(
     touching = TwoCentre(atoms, table[:, :2], table[:, 2:])
     shells = {z: [[l, [a, 1.0]] for l, a in some] for z, some in projectors.items()}
     overlaps = touching.integrals("int1e_ovlp_sph", shells, integrals.shells)
+    ends = fading(atoms, integrals.basis, matrix.pairs, matrix.cell_shifts)
     for atom, (first, last, x) in enumerate(zip(touching.starts, touching.starts[1:], overlaps)):
         members, cells = table[first:last, 1], table[first:last, 2:]
         fade = np.repeat(strength[first:last], integrals.layout.sizes[members])
-        yield Surroundings(atom, int(atoms.numbers[atom]), x * fade, list(_places(matrix, members, cells)))
+        yield Surroundings(atom, int(atoms.numbers[atom]), x * fade, list(_places(matrix, members, cells)), ends)
 
 
 def _places(
     matrix: BlockMatrix, members: IntArray, cells: IntArray
-) -> Iterator[tuple[slice, slice, tuple[IntArray, IntArray], IntArray]]:
+) -> Iterator[tuple[slice, slice, tuple[IntArray, IntArray], IntArray, IntArray]]:
     """See `Surroundings.places`, for atoms [m], sorted by element, in the cells [m, 3]."""
-    m = len(members)
-    i, j = np.repeat(np.arange(m), m), np.tile(np.arange(m), m)
-    block = matrix.find(np.stack([members[i], members[j]], axis=1), cells[j] - cells[i]).reshape(m, m)
+    i, j = np.nonzero(members[:, None] >= members if matrix.lower else np.ones(2 * members.shape, dtype=bool))
+    block = np.full(2 * members.shape, -1)
+    block[i, j] = matrix.find(np.stack([members[i], members[j]], axis=1), cells[j] - cells[i])
     bounds = np.flatnonzero(np.diff(matrix.layout.numbers[members], prepend=0, append=0))
     sizes = matrix.layout.sizes[members]
     offsets = np.append(0, np.cumsum(sizes))
@@ -186,7 +194,8 @@ def _places(
         within = np.arange(n_i * n_j).reshape(n_i, n_j)
         rows, columns = slice(offsets[a], offsets[b]), slice(offsets[c], offsets[d])
         i, j = np.nonzero(block[a:b, c:d] >= 0)
-        yield rows, columns, (i, j), matrix.starts[block[a:b, c:d][i, j], None, None] + within
+        which = block[a:b, c:d][i, j]
+        yield rows, columns, (i, j), which, matrix.starts[which, None, None] + within
 
 
 def orbital_values(layout: BasisLayout, of_atoms: Sequence[Array]) -> Array:

@@ -129,6 +129,18 @@ class Baseline(Protocol):
         ...
 
 
+class LocalBaseline(Baseline, Protocol):
+    """A baseline with `local`, of which large molecules need one half alone."""
+
+    def half_blocks(self, integrals: Integrals) -> BlockMatrix:
+        """Half of H0, on the pairs of `Integrals.half_overlap`, Hartree.
+
+        Raises:
+            HampredError: As `blocks`.
+        """
+        ...
+
+
 BASELINES: dict[str, type[Baseline]] = {kind.name: kind for kind in (Zero, Core, Minao, Sap, Projectors)}
 """The installed baselines by name."""
 

@@ -25,6 +25,10 @@ class Zero:
         """Zeros on the pairs of the overlap."""
         return integrals.overlap.with_values(np.zeros_like(integrals.overlap.values))
 
+    def half_blocks(self, integrals: Integrals) -> BlockMatrix:
+        """Zeros on the pairs of half of the overlap."""
+        return integrals.half_overlap.with_values(np.zeros_like(integrals.half_overlap.values))
+
     def fit(self, samples: Iterable[Any]) -> None:
         """There is nothing to fit."""
 

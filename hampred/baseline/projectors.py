@@ -35,8 +35,9 @@ class Projectors:
     y shifts the shells of an atom, t scales their kinetic energy, and w is what an atom does to all orbitals around it:
     a pseudopotential in separable form (Kleinman and Bylander, Phys. Rev. Lett. 48, 1425 (1982)), here with Gaussians
     for projectors χ. All three depend linearly on how crowded the atom is, as bonds and strain change its charge.
-    Two-centre integrals are all that it takes. A smooth envelope ends the projectors at `reach`, so that H0 is local:
-    of linear cost, and the same for every cell of a crystal.
+    Two-centre integrals are all that it takes. A smooth envelope ends the projectors at `reach`, another one what two
+    orbitals feel of them where their overlap ends, so that H0 is local: of linear cost, and the same for every cell of
+    a crystal.
 
     Attributes:
         operators: Of each element that the fit has seen.
@@ -62,21 +63,29 @@ class Projectors:
         Raises:
             HampredError: The fit has not seen an element.
         """
+        return integrals.completed(self.half_blocks(integrals))
+
+    def half_blocks(self, integrals: Integrals) -> BlockMatrix:
+        """Half of H0, on the pairs of half of the overlap, Hartree.
+
+        Raises:
+            HampredError: The fit has not seen an element.
+        """
         for z in np.unique(integrals.atoms.numbers):
             self._require_known(int(z))
         s, t = integrals.half_overlap, integrals.half_kinetic
         operators = [self.operators[int(z)] for z in integrals.atoms.numbers]
         weights = [o.weights(n) for o, n in zip(operators, crowding(integrals.atoms, self.reach))]
         shifts = orbital_values(integrals.layout, [c @ o.shifts for c, o in zip(weights, operators)])
-        scales = 1 + orbital_values(integrals.layout, [c @ o.scales for c, o in zip(weights, operators)])
-        values = np.zeros_like(s.values)
-        add_half_anticommutator(values, s, shifts)
+        scales = orbital_values(integrals.layout, [c @ o.scales for c, o in zip(weights, operators)])
+        values = t.values  # in place: the arrays of large molecules are large
         add_half_anticommutator(values, t, scales)
+        add_half_anticommutator(values, s, shifts)
         shells = {z: operator.shells for z, operator in self.operators.items()}
         for here in surroundings(integrals, shells, s, self.reach):
             w = np.tensordot(weights[here.atom], operators[here.atom].matrices, 1)
             here.add_to(values, here.overlaps.T @ w @ here.overlaps)
-        return integrals.completed(s.with_values(values))
+        return s.with_values(values)
 
     def _require_known(self, number: int) -> None:
         if number not in self.operators:

@@ -1,7 +1,7 @@
 """BlockMatrix: a one-electron matrix as blocks M_ij(R) between the orbitals of two atoms."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -28,11 +28,31 @@ PLACES = [
     "rows",
     "columns",
     "onsite",
+    "lower",
     "reverse",
     "_keys",
     "row_order",
 ]
 """What follows from layout and pairs alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowOrder:
+    """The values of a matrix row by row, as sparse matrices hold them.
+
+    Attributes:
+        index: Place of each in the list of values [n_values].
+        columns: Column of each [n_values].
+        starts: First one of each row, with their number at the end [n_orbitals + 1].
+    """
+
+    index: NDArray[np.integer]
+    columns: NDArray[np.integer]
+    starts: NDArray[np.integer]
+
+    def sparse(self, values: Array) -> csr_array:
+        """The matrix with these values [n_orbitals, n_orbitals]."""
+        return csr_array((values[self.index], self.columns, self.starts), shape=2 * (len(self.starts) - 1,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,19 +145,20 @@ class BlockMatrix:
         return (self.pairs[:, 0] == self.pairs[:, 1]) & ~self.cell_shifts.any(axis=1)
 
     @cached_property
+    def lower(self) -> bool:
+        """Whether no block is above the diagonal, as in half of a matrix."""
+        return bool((self.pairs[:, 0] >= self.pairs[:, 1]).all())
+
+    @cached_property
     def reverse(self) -> IntArray:
         """Index of the pair (j, i, −R) of each pair (i, j, R) [n_pairs].
 
         Raises:
             HampredError: A pair stands there without its reverse.
         """
-        forward = np.concatenate([self.pairs, self.cell_shifts], axis=1)
-        backward = np.concatenate([self.pairs[:, ::-1], -self.cell_shifts], axis=1)
-        order, reverse_order = np.lexsort(forward.T), np.lexsort(backward.T)
-        if not np.array_equal(forward[order], backward[reverse_order]):
+        index = self.find(self.pairs[:, ::-1], -self.cell_shifts)
+        if (index < 0).any():
             raise HampredError("A pair of atoms stands in the matrix without its reverse: give both (i, j) and (j, i).")
-        index = np.empty(len(order), dtype=np.int64)
-        index[reverse_order] = order
         return index
 
     @property
@@ -177,20 +198,21 @@ class BlockMatrix:
 
         Matrices on one list of pairs share the arrays that say where their elements stand.
         """
-        shape = 2 * (self.layout.n_orbitals,)
         if self.row_order is None:
-            return csr_array((self.values, (self.rows, self.columns)), shape=shape)
-        order, columns, starts = self.row_order
-        return csr_array((self.values[order], columns, starts), shape=shape)
+            return csr_array((self.values, (self.rows, self.columns)), shape=2 * (self.layout.n_orbitals,))
+        return self.row_order.sparse(self.values)
 
     @cached_property
-    def row_order(self) -> tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer]] | None:
-        """The values row by row, if the pairs are sorted by (i, j) and each stands there once.
+    def row_order(self) -> "RowOrder | None":
+        """The values row by row, if the pairs are sorted by (i, j) and each stands there once."""
+        return self._row_order((members, places, places) for _, _, members, places in self.groups())
 
-        Returns:
-            Index and column of each [n_values], and the first one of each row, with their number at the end
-            [n_orbitals + 1].
-        """
+    def completing_order(self, half: "BlockMatrix") -> "RowOrder | None":
+        """As `row_order`, of a Hermitian matrix on these pairs from the values of its half, as `completed` takes it."""
+        return self._row_order(half._sources(self))
+
+    def _row_order(self, groups: Iterable[tuple[IntArray, IntArray, IntArray]]) -> "RowOrder | None":
+        """For groups of pairs [m], the places of their values here, and from where they are taken [m, n_i, n_j]."""
         if (np.diff(self.pairs[:, 0] * self.layout.n_atoms + self.pairs[:, 1]) <= 0).any():
             return None
         sizes, starts = self.layout.sizes, self.starts
@@ -198,14 +220,14 @@ class BlockMatrix:
         index, columns = np.empty((2, starts[-1]), dtype=integer)
         first = starts[np.searchsorted(self.pairs[:, 0], np.arange(self.layout.n_atoms + 1))]
         lengths = np.diff(first) // sizes  # of the rows of each atom
-        for _, _, members, places in self.groups():
+        for members, places, sources in groups:
             _, n_i, n_j = places.shape
             i, j = self.pairs[members].T
             before = first[i] + (starts[members] - first[i]) // n_i  # blocks of one atom have equally many rows
             here = (before[:, None] + lengths[i, None] * np.arange(n_i))[:, :, None] + np.arange(n_j)
-            index[here], columns[here] = places, self.layout.offsets[j, None, None] + np.arange(n_j)
+            index[here], columns[here] = sources, self.layout.offsets[j, None, None] + np.arange(n_j)
         rows = [first[i] + lengths[i] * np.arange(size) for i, size in enumerate(sizes)]
-        return index, columns, np.append(np.concatenate(rows), starts[-1]).astype(integer)
+        return RowOrder(index, columns, np.append(np.concatenate(rows), starts[-1]).astype(integer))
 
     def to_dense(self) -> Array:
         """Dense matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""
@@ -299,25 +321,37 @@ class BlockMatrix:
     def completed(self, other: "BlockMatrix") -> "BlockMatrix":
         """The Hermitian matrix on the pairs of another, of which this one holds either (i, j, R) or (j, i, −R).
 
-        Blocks of one atom are made symmetric.
+        Of the block of an atom with itself the lower triangle counts; blocks of which neither is there are zero.
         """
-        index = self.find(other.pairs, other.cell_shifts)
-        given = index >= 0
-        start = self.starts[np.where(given, index, index[other.reverse])]
-        values = np.empty(other.starts[-1])
-        for z_i, z_j, members, places in other.groups():
-            _, n_i, n_j = places.shape
-            k = np.arange(n_i * n_j)
-            within = np.where(given[members, None, None], k.reshape(n_i, n_j), k.reshape(n_j, n_i).T)
-            values[places] = self.values[start[members, None, None] + within]
-            if z_i == z_j:
-                own = places[other.onsite[members]]
-                values[own] = 0.5 * (values[own] + values[own.transpose(0, 2, 1)])
+        values = np.zeros(other.starts[-1])
+        for _, places, sources in self._sources(other):
+            values[places] = self.values[sources]
         return other.with_values(values)
 
+    def _sources(self, other: "BlockMatrix") -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+        """Pairs [m] of another matrix, where its values stand, and from where `completed` takes them [m, n_i, n_j]."""
+        index = self.find(other.pairs, other.cell_shifts)
+        given = index >= 0
+        index = np.where(given, index, index[other.reverse])
+        known, start = index >= 0, self.starts[index]
+        for z_i, z_j, members, places in other.groups():
+            if not known[members].all():
+                members, places = members[known[members]], places[known[members]]
+            _, n_i, n_j = places.shape
+            k = np.arange(n_i * n_j)
+            there, transposed = k.reshape(n_i, n_j), k.reshape(n_j, n_i).T
+            within = np.where(given[members, None, None], there, transposed)
+            if z_i == z_j:
+                within[other.onsite[members]] = np.maximum(there, transposed)
+            yield members, places, start[members, None, None] + within
+
     def plus(self, other: "BlockMatrix") -> "BlockMatrix":
-        """Sum of two matrices on the same list of pairs."""
-        return self.with_values(self.values + other.values)
+        """Sum with another matrix on the pairs of this one: other blocks are left out."""
+        index, values = self.find(other.pairs, other.cell_shifts), self.values.copy()
+        for _, _, members, places in other.groups():
+            known = index[members] >= 0
+            values[self._indices(index[members[known]], *places.shape[1:])] += other.values[places[known]]
+        return self.with_values(values)
 
     def minus(self, other: "BlockMatrix") -> "BlockMatrix":
         """Difference of two matrices on the same list of pairs."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hampred.baseline import Baseline
+from hampred.baseline import Baseline, LocalBaseline
 from hampred.blocks.decomposer import BlockDecomposer
 from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, build_graph
@@ -65,4 +65,14 @@ def baseline_blocks(baseline: Baseline, integrals: Integrals) -> BlockMatrix:
         HampredError: The structure is not of the kind that this H0 is for.
     """
     h0 = baseline.blocks(integrals)
-    return h0.plus(integrals.field_potential.on_pairs_of(h0)) if integrals.electric_field.any() else h0
+    return h0.plus(integrals.field_potential) if integrals.electric_field.any() else h0
+
+
+def half_baseline(baseline: LocalBaseline, integrals: Integrals) -> BlockMatrix:
+    """Half of `baseline_blocks`, Hartree, on the pairs of `Integrals.half_overlap`.
+
+    Raises:
+        HampredError: As `baseline_blocks`.
+    """
+    h0 = baseline.half_blocks(integrals)
+    return h0.plus(integrals.half_field_potential) if integrals.electric_field.any() else h0

@@ -8,9 +8,10 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from hampred.basis import BasisLayout, OrbitalBasis, load_element
-from hampred.blocks.matrix import BlockMatrix
+from hampred.blocks.matrix import BlockMatrix, RowOrder
 from hampred.interop.electric_field import electric_field
 from hampred.interop.overlap_range import overlapping
 from hampred.interop.pyscf import build_mole
@@ -87,7 +88,7 @@ class Integrals:
         """
         return self._half("int1e_ovlp_sph")
 
-    @cached_property
+    @property
     def half_kinetic(self) -> BlockMatrix:
         """T_ij(R), Hartree, on the pairs of `half_overlap`.
 
@@ -97,8 +98,22 @@ class Integrals:
         return self._half("int1e_kin_sph")
 
     def completed(self, half: BlockMatrix) -> BlockMatrix:
-        """The Hermitian matrix on the pairs of the overlap from its half."""
+        """The Hermitian matrix on the pairs of the overlap from its half, such as `half_overlap`."""
+        _ = self._skeleton.row_order  # found once, for all matrices
         return half.completed(self._skeleton)
+
+    def to_sparse(self, half: BlockMatrix) -> csr_array:
+        """The Hermitian matrix of a molecule from its half, sparse [n_orbitals, n_orbitals].
+
+        All share the arrays that say where their elements stand.
+        """
+        return self._row_order.sparse(half.values)
+
+    @cached_property
+    def _row_order(self) -> RowOrder:
+        order = self._skeleton.completing_order(self._half_skeleton)
+        assert order is not None, "pairs of a molecule are sorted and different"
+        return order
 
     @cached_property
     def electric_field(self) -> Array:
@@ -109,19 +124,22 @@ class Integrals:
         """
         return electric_field(self.atoms)
 
-    @cached_property
+    @property
     def field_potential(self) -> BlockMatrix:
         """E·(r − R) about the centre R of nuclear charge, what electrons feel of the field; as `kinetic`, Hartree."""
+        return self.completed(self.half_field_potential)
+
+    @cached_property
+    def half_field_potential(self) -> BlockMatrix:
+        """Half of `field_potential`, Hartree, on the pairs of `half_overlap`."""
         charges = np.array([z - self.layout.basis.elements[int(z)].n_core for z in self.atoms.numbers])
         centred = self.atoms.copy()
         centred.positions = self.atoms.positions - charges @ self.atoms.positions / charges.sum()
-        return self.completed(self._half("int1e_r_sph", centred, self.electric_field / FIELD))
+        return self._half("int1e_r_sph", centred, self.electric_field / FIELD)
 
     @cached_property
     def _skeleton(self) -> BlockMatrix:
-        skeleton = BlockMatrix(self.layout, *overlapping(self.atoms, self.basis), np.empty(0))
-        _ = skeleton.reverse, skeleton.row_order  # found once, for all matrices
-        return skeleton
+        return BlockMatrix(self.layout, *overlapping(self.atoms, self.basis), np.empty(0))
 
     @cached_property
     def _half_skeleton(self) -> BlockMatrix:
@@ -133,9 +151,10 @@ class Integrals:
     def _half(self, name: str, atoms: Atoms | None = None, vector: Array | None = None) -> BlockMatrix:
         """Half a matrix of libcint; of three, their product with a vector."""
         half = self._half_skeleton
-        blocks = []
+        values, first = np.empty(half.starts[-1]), 0
         pairs = TwoCentre(self.atoms if atoms is None else atoms, half.pairs[:, ::-1], -half.cell_shifts)
         for rows in pairs.integrals(name, self.shells, self.shells):
             rows = rows if vector is None else np.tensordot(vector, rows, 1)
-            blocks.append(rows.T.ravel())
-        return half.with_values(np.concatenate(blocks))
+            values[first : first + rows.size] = rows.T.ravel()
+            first += rows.size
+        return half.with_values(values)

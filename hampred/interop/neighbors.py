@@ -23,8 +23,18 @@ def neighbor_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, NDA
     first, second, shifts = neighbors.compute(atoms.positions, atoms.cell.array, tuple(map(bool, atoms.pbc)), "ijS")
     shifts = shifts.astype(np.int64)
     pairs = np.stack([first, second], axis=1).astype(np.int64)
-    order = np.lexsort(np.concatenate([shifts[:, ::-1], pairs[:, ::-1]], axis=1).T)
+    order = np.argsort(pair_keys(pairs, shifts))
     pairs, shifts = pairs[order], shifts[order]
     positions: NDArray[np.float64] = atoms.positions
     vectors: NDArray[np.float64] = positions[pairs[:, 1]] + shifts @ atoms.cell.array - positions[pairs[:, 0]]
     return pairs, shifts, vectors
+
+
+def pair_keys(pairs: IntArray, shifts: IntArray) -> IntArray:
+    """A number for each pair (i, j, R) [n_pairs], by which they are sorted as by i, then j, then R."""
+    table = np.concatenate([pairs, shifts], axis=1)
+    if not len(table):
+        return np.empty(0, dtype=np.int64)
+    lowest = table.min(axis=0)
+    keys = np.ravel_multi_index(tuple((table - lowest).T), tuple(np.ptp(table, axis=0) + 1))
+    return np.asarray(keys, dtype=np.int64)

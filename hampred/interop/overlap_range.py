@@ -8,14 +8,14 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from hampred.basis import load_element
-from hampred.interop.neighbors import neighbor_pairs
+from hampred.interop.neighbors import neighbor_pairs, pair_keys
 from hampred.interop.two_centre import TwoCentre
 from hampred.units import BOHR
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-NEGLIGIBLE = 1e-12
+NEGLIGIBLE = 1e-10
 """Overlap of two atoms (norm of their block) below which blocks are left out."""
 
 
@@ -40,14 +40,37 @@ def overlapping(atoms: Atoms, basis: str, threshold: float = NEGLIGIBLE) -> tupl
     Raises:
         HampredError: An unknown basis or element.
     """
-    elements, kind = np.unique(atoms.numbers, return_inverse=True)
-    ranges = np.array([[overlap_range(basis, a, b, threshold) for b in elements] for a in elements])
+    ranges, kind = _ranges(atoms, basis, threshold)
     pairs, shifts, vectors = neighbor_pairs(atoms, ranges.max())
     near = np.linalg.norm(vectors, axis=1) <= ranges[kind[pairs[:, 0]], kind[pairs[:, 1]]]
-    itself = np.repeat(np.arange(len(atoms))[:, None], 5, axis=1) * [1, 1, 0, 0, 0]
-    table = np.concatenate([np.column_stack([pairs, shifts])[near], itself])
-    table = table[np.lexsort(table.T[::-1])]
-    return table[:, :2], table[:, 2:]
+    pairs = np.concatenate([pairs[near], np.repeat(np.arange(len(atoms))[:, None], 2, axis=1)])
+    shifts = np.concatenate([shifts[near], np.zeros((len(atoms), 3), dtype=np.int64)])
+    order = np.argsort(pair_keys(pairs, shifts))
+    return pairs[order], shifts[order]
+
+
+def fading(atoms: Atoms, basis: str, pairs: IntArray, shifts: IntArray) -> Array:
+    """How an operator of longer range than the overlap ends with it: (1 − x²⁴)³, x = r / range; 0.8 of the way ≈ 1.
+
+    Args:
+        atoms: Positions and cell in Å.
+        basis: Name of a basis set that PySCF knows.
+        pairs: Atoms i, j [n_pairs, 2].
+        shifts: Cell shifts R [n_pairs, 3].
+
+    Returns:
+        Factors between 1 and 0 [n_pairs].
+    """
+    ranges, kind = _ranges(atoms, basis, NEGLIGIBLE)
+    vectors = atoms.positions[pairs[:, 1]] + shifts @ atoms.cell.array - atoms.positions[pairs[:, 0]]
+    x = np.linalg.norm(vectors, axis=1) / ranges[kind[pairs[:, 0]], kind[pairs[:, 1]]]
+    return np.asarray((1 - np.minimum(x, 1) ** 24) ** 3, dtype=np.float64)
+
+
+def _ranges(atoms: Atoms, basis: str, threshold: float) -> tuple[Array, IntArray]:
+    """`overlap_range` between the elements of a structure [n_elements, n_elements], and which one each atom is of."""
+    elements, kind = np.unique(atoms.numbers, return_inverse=True)
+    return np.array([[overlap_range(basis, a, b, threshold) for b in elements] for a in elements]), kind
 
 
 @lru_cache(maxsize=1024)

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from hampred.interop.neighbors import pair_keys
 from hampred.units import BOHR
 
 Array = NDArray[np.float64]
@@ -36,11 +37,9 @@ class TwoCentre:
     @cached_property
     def images(self) -> tuple[IntArray, IntArray]:
         """Different (j, R) [n_images, 4], and which of them each pair ends at [n_pairs]."""
-        table = np.column_stack([self.pairs[:, 1], self.shifts])
-        lowest = table.min(axis=0)
-        keys = np.ravel_multi_index(tuple((table - lowest).T), tuple(np.ptp(table, axis=0) + 1))
-        _, first, index = np.unique(keys, return_index=True, return_inverse=True)
-        return table[first], index
+        ends = self.pairs[:, 1:]
+        _, first, index = np.unique(pair_keys(ends, self.shifts), return_index=True, return_inverse=True)
+        return np.concatenate([ends, self.shifts], axis=1)[first], index
 
     @cached_property
     def starts(self) -> IntArray:

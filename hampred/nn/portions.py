@@ -1,19 +1,20 @@
 """A network on a large molecule, portion by portion: bounded memory, linear time, the same numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, vstack
+from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
 from hampred.basis import BasisLayout
-from hampred.blocks.matrix import BlockMatrix, Places
+from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, graph_of_pairs
 from hampred.interop.integrals import Integrals
-from hampred.interop.neighbors import neighbor_pairs
+from hampred.interop.neighbors import neighbor_pairs, pair_keys
 from hampred.nn.features import Features
 from hampred.nn.models.bond_frame import BondFrameNet, Bonds, Ends
 from hampred.nn.radial import envelope
@@ -23,6 +24,9 @@ IntArray = NDArray[np.int64]
 
 PAIRS = 512
 """Pairs of atoms, or atoms alone, in a portion: few enough for the caches of a processor."""
+
+CELL = 1.0
+"""Å, to which portions are compact."""
 
 KEPT = 2**31
 """Bytes of the geometry of bonds that are kept from one layer to the next; what is beyond is made again."""
@@ -53,6 +57,7 @@ class LargeGraph:
         layout: Orbitals of each atom.
         pairs: Atoms i, j [n_pairs, 2], sorted.
         vectors: r_j − r_i [n_pairs, 3], Å.
+        skeleton: The blocks of these pairs and of each atom with itself, without values.
     """
 
     def __init__(self, integrals: Integrals, net: BondFrameNet, inputs: Sequence[BlockMatrix]) -> None:
@@ -61,13 +66,17 @@ class LargeGraph:
         Args:
             integrals: Of the molecule.
             net: Gives cutoffs and irreps.
-            inputs: The matrices of `net.inputs`.
+            inputs: Halves of the matrices of `net.inputs`, on pairs as those of `Integrals.half_overlap`.
         """
-        self.net, self.inputs = net, inputs
+        self.net, self.inputs, self.integrals = net, inputs, integrals
         self.layout: BasisLayout = net.basis.layout(integrals.atoms.numbers)
-        self.pairs, _, self.vectors = neighbor_pairs(integrals.atoms, net.pair_cutoff)
+        self.pairs, shifts, self.vectors = neighbor_pairs(integrals.atoms, net.pair_cutoff)
         self.conditions = integrals.charge, integrals.spin, integrals.electric_field
-        self._reverse = np.lexsort((self.pairs[:, 0], self.pairs[:, 1]))
+        self._reverse = np.argsort(pair_keys(self.pairs[:, ::-1], shifts))
+        atoms = np.arange(self.layout.n_atoms)
+        blocks = np.concatenate([self.pairs, np.stack([atoms, atoms], axis=1)])
+        shifts = np.zeros((len(blocks), 3), dtype=np.int64)
+        self.skeleton = BlockMatrix(self.layout, blocks[np.argsort(pair_keys(blocks, shifts))], shifts, np.empty(0))
 
     def single_atoms(self) -> Iterator[Portion]:
         """All atoms, without pairs."""
@@ -78,6 +87,8 @@ class LargeGraph:
         """All pairs closer than a cutoff (Å), from some portion on."""
         near = np.linalg.norm(self.vectors, axis=1) < cutoff
         half = np.flatnonzero(near & (self.pairs[:, 0] < self.pairs[:, 1]))
+        middles = self.integrals.atoms.positions[self.pairs[half, 0]] + 0.5 * self.vectors[half]
+        half = half[np.argsort(_places_on_curve(middles), kind="stable")]  # so that a portion has few atoms
         for part in _split(half, PAIRS // 2)[first:]:
             both = np.concatenate([part, self._reverse[part]])
             yield self._portion(np.unique(self.pairs[both]), both)
@@ -87,10 +98,19 @@ class LargeGraph:
         pairs, shifts = np.searchsorted(atoms, self.pairs[which]), np.zeros((len(which), 3), dtype=np.int64)
         graph, own = graph_of_pairs(layout, net.decomposer, net.cutoff, pairs, shifts, self.vectors[which])
         skeleton = replace(own, layout=self.layout, pairs=atoms[own.pairs])
-        values = [matrix.on_pairs_of(skeleton).values for matrix in self.inputs]
+        values = [matrix.completed(skeleton).values for matrix in self.inputs]
         if values:
             graph = graph.with_inputs(torch.from_numpy(np.stack(values, axis=1)))
         return Portion(atoms, graph.under(*self.conditions), skeleton)
+
+
+def _places_on_curve(points: Array) -> IntArray:
+    """Where points [n, 3] (Å) stand on a curve whose stretches are compact (Morton 1966): bits of x, y, z in turn."""
+    cells = ((points - points.min(axis=0, initial=np.inf)) / CELL).astype(np.int64)
+    places = np.zeros(len(points), dtype=np.int64)
+    for bit in range(int(cells.max(initial=0)).bit_length()):
+        places |= ((cells >> bit & 1) << np.arange(3)).sum(axis=1) << 3 * bit
+    return places
 
 
 def _split(places: IntArray, most: int) -> list[IntArray]:
@@ -129,39 +149,47 @@ def _bytes(bonds: Bonds) -> int:
 
 
 @torch.inference_mode()
-def correction_elements(net: BondFrameNet, graph: LargeGraph) -> tuple[Places, Places, Array]:
+def correction_blocks(net: BondFrameNet, graph: LargeGraph) -> dict[str, BlockMatrix]:
     """What the network predicts of a large molecule.
 
     Returns:
-        Rows and columns [n_values], and values [n_values, n_forms + 1]: the elements in each of `net.forms` (Hartree),
-        and a factor that fades to 0 at the cutoff.
+        The blocks of each of `net.forms`, Hartree, and as ``fade`` a factor that falls to 0 at the cutoff.
     """
     x = _features(net, graph)
     onsite, ends = net._onsite(x), net._pair_ends(x)
-    parts = [_entries(net, portion, onsite, ends) for portion in graph.single_atoms()]
-    parts += [_entries(net, portion, onsite, ends) for portion in graph.portions(net.pair_cutoff)]
-    rows, columns, values = (np.concatenate(part) for part in zip(*parts))
-    return rows, columns, values
+    skeleton = graph.skeleton
+    values = {name: np.empty(skeleton.starts[-1]) for name in (*net.forms, "fade")}
+    for portion in chain(graph.single_atoms(), graph.portions(net.pair_cutoff)):
+        places, found = _entries(net, portion, onsite, ends, skeleton)
+        for name, column in zip(values, found):
+            values[name][places] = column
+    return {name: skeleton.with_values(of_form) for name, of_form in values.items()}
 
 
-def correction(net: BondFrameNet, graph: LargeGraph, elements: tuple[Places, Places, Array]) -> csr_array:
-    """ΔH of a large molecule from `correction_elements`: symmetric, sparse [n_orbitals, n_orbitals], Hartree."""
-    rows, columns, values = elements
-    shape = 2 * (graph.layout.n_orbitals,)
+def corrected(net: BondFrameNet, graph: LargeGraph, h0: BlockMatrix, blocks: Mapping[str, BlockMatrix]) -> csr_array:
+    """H of a large molecule.
 
-    def sparse(column: int) -> csr_array:
-        return coo_array((values[:, column], (rows, columns)), shape=shape).tocsr()
+    Args:
+        net: The network.
+        graph: The molecule.
+        h0: Half of H0, on the pairs of `Integrals.half_overlap`, Hartree.
+        blocks: Of `correction_blocks`; those between atoms without overlap are left out.
 
-    matrices = {form: sparse(k) for k, form in enumerate(net.forms)}
-    total = matrices.get("covariant", csr_array(shape))
-    if set(matrices) - {"covariant"}:
-        fade = sparse(-1)
-        overlap = fade.multiply(graph.inputs[net.inputs.index("overlap")].to_sparse()).tocsr()
+    Returns:
+        Symmetric, sparse [n_orbitals, n_orbitals], Hartree.
+    """
+    integrals = graph.integrals
+    if "covariant" in blocks:
+        h0 = h0.plus(blocks["covariant"])
+    h = integrals.to_sparse(h0)
+    if set(net.forms) - {"covariant"}:
+        fade = blocks["fade"].to_sparse()
+        overlap = fade.multiply(integrals.to_sparse(integrals.half_overlap)).tocsr()
         for form, factors in (("mixed", (overlap,)), ("contravariant", (overlap, overlap))):
-            if form in matrices:
-                half = _product(matrices[form], factors, 0.5 * fade)
-                total = total + half + half.T
-    return total.tocsr()
+            if form in blocks:
+                half = _product(blocks[form].to_sparse(), factors, 0.5 * fade)
+                h = h + half + half.T
+    return csr_array(h)
 
 
 def _features(net: BondFrameNet, graph: LargeGraph) -> Features:
@@ -185,8 +213,13 @@ def _start(net: BondFrameNet, graph: LargeGraph, messages: Messages) -> Features
     return x
 
 
-def _entries(net: BondFrameNet, portion: Portion, onsite: list[Tensor], ends: Ends) -> tuple[Places, Places, Array]:
-    """Rows, columns and values [n, n_forms + 1] of the blocks of a portion; the last column fades at the cutoff."""
+def _entries(
+    net: BondFrameNet, portion: Portion, onsite: list[Tensor], ends: Ends, skeleton: BlockMatrix
+) -> tuple[IntArray, list[Array]]:
+    """Where the blocks of a portion stand in a matrix, and their values in each form; the last ones fade at the cutoff.
+
+    All are [n_values].
+    """
     atoms, small = torch.from_numpy(portion.atoms), portion.graph
     numbers, alone = small.numbers, not len(small.pairs)
     pairs = [part.new_zeros(0, 0) for part in onsite]
@@ -206,8 +239,10 @@ def _entries(net: BondFrameNet, portion: Portion, onsite: list[Tensor], ends: En
     fade = envelope(small.vectors.norm(dim=-1), net.pair_cutoff, power=24.0)
     columns.append(torch.ones(len(places)) if alone else fade[places // net.decomposer.n_slots**2])
     first = 0 if alone else len(small.onsite_values)
-    i, j = (place[first:] for place in (portion.skeleton.rows, portion.skeleton.columns))
-    return i, j, torch.stack([column.double() for column in columns], dim=1).numpy()
+    own = portion.skeleton
+    starts = skeleton.starts[skeleton.find(own.pairs, own.cell_shifts)] - own.starts[:-1]
+    there = starts[own.pair_of_value[first:]] + np.arange(first, own.starts[-1])
+    return there, [column.double().numpy() for column in columns]
 
 
 def _product(matrix: csr_array, factors: tuple[csr_array, ...], weights: csr_array) -> csr_array:

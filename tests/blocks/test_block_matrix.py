@@ -100,6 +100,24 @@ def test_one_of_each_pair_is_completed(crystal: BlockMatrix, rng: np.random.Gene
     assert np.array_equal(half.completed(crystal).values, crystal.values)
 
 
+def test_blocks_that_a_half_lacks_are_zero(crystal: BlockMatrix):
+    some = np.flatnonzero(crystal.once)[::2]
+    values = np.concatenate([crystal.block(k).ravel() for k in some])
+    half = BlockMatrix(crystal.layout, crystal.pairs[some], crystal.cell_shifts[some], values)
+    completed, given = half.completed(crystal), np.isin(np.arange(len(crystal.pairs)), [some, crystal.reverse[some]])
+    assert not given.all()
+    for pair, held in enumerate(given):
+        assert np.array_equal(completed.block(pair), crystal.block(pair) if held else 0 * crystal.block(pair))
+
+
+def test_sums_leave_out_what_is_not_there(crystal: BlockMatrix, rng: np.random.Generator):
+    some = rng.permutation(len(crystal.pairs))[::2]
+    values = np.concatenate([crystal.block(k).ravel() for k in some])
+    part = BlockMatrix(crystal.layout, crystal.pairs[some], crystal.cell_shifts[some], values)
+    assert np.array_equal(crystal.plus(part).values, crystal.values + part.on_pairs_of(crystal).values)
+    assert np.array_equal(part.plus(crystal).values, 2 * part.values)
+
+
 def test_missing_reverse_is_an_error(crystal: BlockMatrix):
     lost = np.flatnonzero(crystal.reverse != np.arange(len(crystal.pairs)))[0]
     pairs, shifts = np.delete(crystal.pairs, lost, axis=0), np.delete(crystal.cell_shifts, lost, axis=0)

@@ -22,6 +22,7 @@ from hampred.data.sample import HamiltonianSample, LevelOfTheory
 from hampred.errors import HampredError
 from hampred.harmonics import random_rotation
 from hampred.interop.integrals import Integrals
+from hampred.interop.overlap_range import overlap_range
 from hampred.interop.pyscf import build_mole, kinetic, nuclear_attraction, overlap
 from hampred.units import BOHR
 
@@ -96,6 +97,28 @@ def test_local_ones_are_the_same_for_every_cell_of_a_crystal(name: str):
     small, large = (baseline.blocks(Integrals(a, "gth-szv")) for a in (atoms, repeated(atoms, size)))
     expected = supercell(small, size).on_pairs_of(large)
     assert np.abs(expected.values - large.values).max() < 1e-11
+
+
+@pytest.mark.parametrize("name", [name for name, kind in BASELINES.items() if kind.local])
+def test_local_ones_give_half_of_it(name: str):
+    baseline, integrals = fitted(name), Integrals(molecule("CH3CH2OH"), LEVEL.basis)
+    half = baseline.half_blocks(integrals)
+    assert np.array_equal(half.pairs, integrals.half_overlap.pairs)
+    assert np.array_equal(integrals.completed(half).values, baseline.blocks(integrals).values)
+
+
+def test_projectors_end_smoothly_with_the_overlap():
+    """Two orbitals that do not overlap any more feel nothing of an atom between them."""
+    baseline, reach = Projectors({z: random_operator(z) for z in (1, 8)}), overlap_range(LEVEL.basis, 8, 8)
+
+    def between(distance: float) -> np.ndarray:
+        atoms = Atoms("OHO", [[0, 0, 0], [0, 0, distance / 2], [0, 0, distance]])
+        h0 = baseline.blocks(Integrals(atoms, LEVEL.basis))
+        found = h0.find(np.array([[0, 2]]), np.zeros((1, 3), dtype=int))[0]
+        return h0.block(found) if found >= 0 else np.zeros((14, 14))
+
+    sizes = [np.abs(between(reach * x)).max() for x in (0.8, 0.99, 0.999, 1.001)]
+    assert sizes[0] > 1e-6 and sizes[1] < 1e-2 * sizes[0] and sizes[2] < 1e-4 * sizes[0] and sizes[3] == 0
 
 
 def test_unknown_names_list_the_installed_ones():

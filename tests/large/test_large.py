@@ -17,12 +17,14 @@ from hampred.baseline import make_baseline
 from hampred.baseline.projectors import Projectors
 from hampred.basis import OrbitalBasis
 from hampred.data.sample import LevelOfTheory
+from hampred.data.system import half_baseline
 from hampred.electronic import sparse_eigen
 from hampred.electronic.eigen import solve
 from hampred.errors import HampredError
 from hampred.harmonics import random_rotation
 from hampred.inference import Predictor
 from hampred.interop.integrals import Integrals
+from hampred.interop.overlap_range import NEGLIGIBLE
 from hampred.interop.pyscf import build_mole, overlap
 from hampred.large import predict_large, require_affordable
 from hampred.model_file import Model, save_model
@@ -62,8 +64,19 @@ def test_what_is_left_out_of_the_overlap_is_negligible():
     integrals = Integrals(waters(12), LEVEL.basis)
     s, exact = integrals.overlap.to_dense(), overlap(build_mole(waters(12), LEVEL.basis))
     kept = pattern(integrals.overlap.to_sparse())
-    assert (~kept).any() and np.abs(exact[~kept]).max() < 1e-12
-    assert np.abs(s - exact).max() < 1e-12 and np.array_equal(s, s.T)
+    assert (~kept).any() and np.abs(exact[~kept]).max() < NEGLIGIBLE
+    assert np.abs(s - exact)[kept].max() < 1e-14 and np.array_equal(s, s.T)
+
+
+def test_halves_make_the_same_sparse_matrices():
+    integrals = Integrals(waters(12), LEVEL.basis)
+    for half, whole in (
+        (integrals.half_overlap, integrals.overlap),
+        (integrals.half_kinetic, integrals.kinetic),
+    ):
+        found = integrals.to_sparse(half)
+        assert found.has_canonical_format and (found != whole.to_sparse()).nnz == 0
+        assert (found != found.T).nnz == 0 and len(half.values) < 0.6 * len(whole.values)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +105,27 @@ def test_geometry_is_kept_while_there_is_room(monkeypatch, room: int, n_kept: in
     monkeypatch.setattr(portions, "KEPT", room)
     monkeypatch.setattr(portions, "PAIRS", 20)
     model, integrals = predictor(), Integrals(waters(8), LEVEL.basis)
-    graph = LargeGraph(integrals, model.model.net, [integrals.overlap, model.model.baseline.blocks(integrals)])
+    graph = LargeGraph(
+        integrals, model.model.net, [integrals.half_overlap, half_baseline(model.model.baseline, integrals)]
+    )
     messages = portions.Messages(model.model.net, graph)
     passes = [list(messages) for _ in range(3)]
     for first, *others in zip(*passes):
         assert sum(other is first for other in others) in (0, 2)
         assert all(torch.equal(first.pairs, bonds.pairs) for bonds in others)
     assert sum(first is last for first, last in zip(passes[0], passes[-1])) == n_kept
+
+
+def test_portions_hold_every_pair_once_and_few_atoms(monkeypatch, rng: np.random.Generator):
+    """Whatever the order of the atoms."""
+    monkeypatch.setattr(portions, "PAIRS", 100)
+    model, atoms = predictor(), waters(40)
+    integrals = Integrals(atoms[rng.permutation(len(atoms))], LEVEL.basis)
+    graph = LargeGraph(integrals, model.model.net, [integrals.half_overlap, integrals.half_overlap])
+    held = list(graph.portions(4.5))
+    pairs = np.concatenate([portion.atoms[portion.graph.pairs.numpy()] for portion in held])
+    assert len(held) > 1 and np.array_equal(pairs[np.lexsort(pairs.T[::-1])], graph.pairs)
+    assert max(len(portion.atoms) for portion in held) < 30
 
 
 def test_equivariant(rng: np.random.Generator):
