@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ from operators import random_operator
 from scipy.linalg import sqrtm
 from scipy.optimize import brentq
 
-from hampred.baseline import BASELINES, Baseline, baseline_from_state, make_baseline, projector_fit
+from hampred.baseline import BASELINES, Baseline, LocalBaseline, baseline_from_state, make_baseline, projector_fit
 from hampred.baseline.atomic_operator import AtomicOperator, crowding
 from hampred.baseline.projectors import REACH, Projectors
 from hampred.baseline.sap import Sap
 from hampred.blocks.matrix import BlockMatrix
 from hampred.blocks.supercell import repeated, supercell
 from hampred.data.sample import HamiltonianSample, LevelOfTheory
+from hampred.data.system import baseline_blocks, half_baseline
 from hampred.errors import HampredError
 from hampred.harmonics import random_rotation
 from hampred.interop.integrals import Integrals
@@ -101,10 +103,13 @@ def test_local_ones_are_the_same_for_every_cell_of_a_crystal(name: str):
 
 @pytest.mark.parametrize("name", [name for name, kind in BASELINES.items() if kind.local])
 def test_local_ones_give_half_of_it(name: str):
-    baseline, integrals = fitted(name), Integrals(molecule("CH3CH2OH"), LEVEL.basis)
-    half = baseline.half_blocks(integrals)
-    assert np.array_equal(half.pairs, integrals.half_overlap.pairs)
-    assert np.array_equal(integrals.completed(half).values, baseline.blocks(integrals).values)
+    atoms, baseline = molecule("CH3CH2OH"), cast(LocalBaseline, fitted(name))
+    for field in ([0, 0, 0], [0.1, -0.2, 0.3]):
+        atoms.info["electric_field"] = field
+        integrals = Integrals(atoms, LEVEL.basis)
+        half, whole = half_baseline(baseline, integrals), baseline_blocks(baseline, integrals)
+        assert np.array_equal(half.pairs, integrals.half_overlap.pairs)
+        assert np.array_equal(integrals.completed(half).values, whole.values)
 
 
 def test_projectors_end_smoothly_with_the_overlap():
