@@ -32,8 +32,18 @@ ATTEMPTS = 12
 FEW = 40
 """Levels between shift and gap up to which Lanczos finds the gap faster than further factorisations."""
 
+CLOSE = 0.003
+"""Distance of a shift from the HOMO or LUMO next to which levels lie densely, in units of that of the first shift."""
+
+RESTARTS = 2
+"""Of Lanczos from the middle of the gap; levels not found by then lie so densely that closer shifts are due."""
+
 LANCZOS_VECTORS = 120
 """Smallest Krylov space: memory is cheap beside the factors, and restarts are not."""
+
+
+class Unconverged(FailedError):
+    """Lanczos did not find the levels that it was asked for."""
 
 
 def block_order(matrix: csr_array) -> tuple[IntArray, IntArray]:
@@ -215,7 +225,12 @@ class SparseEigenproblem:
         return Factorisation((self.hamiltonian - shift * self.overlap).tocsr(), *self._blocks)
 
     def around(
-        self, factorisation: Factorisation, shift: float, count: int, tolerance: float = 1e-10
+        self,
+        factorisation: Factorisation,
+        shift: float,
+        count: int,
+        tolerance: float = 1e-10,
+        restarts: int | None = None,
     ) -> tuple[int, Array, Array]:
         """The levels next to a shift.
 
@@ -224,33 +239,73 @@ class SparseEigenproblem:
             shift: σ, Hartree.
             count: How many levels on each side.
             tolerance: Relative residual of 1 / (ε − σ), whose error is of second order in it.
+            restarts: After how many Lanczos gives up; without it after ten for each orbital.
 
         Returns:
             Index of the first of them, energies [2 · count] (Hartree, ascending), coefficients [n, 2 · count].
 
         Raises:
-            FailedError: Lanczos does not converge.
+            Unconverged: Lanczos does not converge.
         """
+        energies, coefficients = self._lanczos(factorisation, shift, 2 * count, "BE", tolerance, restarts)
+        return factorisation.n_negative - int((energies < shift).sum()), energies, coefficients
+
+    def _lanczos(
+        self,
+        factorisation: Factorisation,
+        shift: float,
+        count: int,
+        which: str,
+        tolerance: float = 1e-10,
+        restarts: int | None = None,
+    ) -> tuple[Array, Array]:
+        """Levels whose 1 / (ε − σ) are the largest (LA), the smallest (SA), or half of each (BE); see `around`."""
         n = self.n_orbitals
         inverse = LinearOperator((n, n), matvec=lambda b: factorisation.solve(np.ravel(b)), dtype=np.float64)
         arguments = {
             "sigma": shift,
             "OPinv": inverse,
             "v0": np.random.default_rng(0).normal(size=n),
-            "which": "BE",  # both ends of the spectrum of 1 / (ε − σ)
-            "ncv": min(n, max(LANCZOS_VECTORS, 8 * count)),
+            "which": which,
+            "ncv": min(n, max(LANCZOS_VECTORS, 4 * count)),
             "tol": tolerance,
+            "maxiter": restarts,
         }
         try:
-            energies, coefficients = eigsh(self.hamiltonian, 2 * count, self.overlap, **arguments)
+            energies, coefficients = eigsh(self.hamiltonian, count, self.overlap, **arguments)
         except ArpackNoConvergence as error:
-            raise FailedError(
-                f"Lanczos found {len(error.eigenvalues)} of {2 * count} levels at the gap: predict a smaller piece of "
+            raise Unconverged(
+                f"Lanczos found {len(error.eigenvalues)} of {count} levels at the gap: predict a smaller piece of "
                 "the molecule, whose matrices are dense."
             ) from error
         order = np.argsort(energies)
-        below = int((energies < shift).sum())
-        return factorisation.n_negative - below, energies[order], coefficients[:, order]
+        return energies[order], coefficients[:, order]
+
+    def _levels(self, factorisation: Factorisation, shift: float, first: int, last: int) -> tuple[Array, Array]:
+        """Levels and orbitals from the first to before the last, around a shift."""
+        below = factorisation.n_negative
+        count = min(max(below - first, last - below), (self.n_orbitals - 1) // 2)
+        restarts = RESTARTS if first < below < last else None
+        try:
+            start, energies, coefficients = self.around(factorisation, shift, count, restarts=restarts)
+        except Unconverged:
+            if restarts is None:
+                raise
+            return self._at_edges(factorisation, shift, below - first, last - below)
+        return energies[first - start : last - start], coefficients[:, first - start : last - start]
+
+    def _at_edges(self, factorisation: Factorisation, shift: float, n_below: int, n_above: int) -> tuple[Array, Array]:
+        """So many levels below and above a shift, each from a shift close to them: they may lie densely."""
+        _, edges, _ = self.around(factorisation, shift, 1, tolerance=1e-3)
+        found = []
+        for edge, count, which in zip(edges, (n_below, n_above), ("SA", "LA")):
+            close = edge + CLOSE * (shift - edge)
+            near = self.factorised(close)
+            if near.n_negative != factorisation.n_negative:  # a level was missed, and the shift is beyond it
+                close, near = shift, factorisation
+            found.append(self._lanczos(near, close, count, which))
+        energies, coefficients = zip(*found)
+        return np.concatenate(energies), np.concatenate(coefficients, axis=1)
 
     def frontier(self, n_occupied: int, k: int, guess: float) -> FrontierOrbitals:
         """The k highest occupied and k lowest empty orbitals (fewer where there are no more).
@@ -271,9 +326,8 @@ class SparseEigenproblem:
             below = factorisation.n_negative
             count = min(max(below - first, last - below), (n - 1) // 2)
             if below == n_occupied or (attempt and count <= FEW):
-                start, energies, coefficients = self.around(factorisation, shift, count)
-                kept = slice(first - start, last - start)
-                return FrontierOrbitals(first, energies[kept], coefficients[:, kept], n_occupied)
+                energies, coefficients = self._levels(factorisation, shift, first, last)
+                return FrontierOrbitals(first, energies, coefficients, n_occupied)
             low, high = (max(low, (shift, below)), high) if below < n_occupied else (low, min(high, (shift, below)))
             count = abs(below - n_occupied) + 1
             if count <= FEW:

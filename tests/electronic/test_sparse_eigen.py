@@ -84,3 +84,31 @@ def test_frontier_at_the_ends_of_the_spectrum(n_occupied: int):
     found = SparseEigenproblem(csr_array(h), csr_array(s)).frontier(n_occupied, 3, 0.0)
     wanted = energies[max(n_occupied - 3, 0) : n_occupied + 3]
     assert np.abs(found.energies - wanted).max() < 1e-10
+
+
+@pytest.mark.parametrize("missed", [False, True])
+def test_levels_that_lie_densely_are_found_from_closer_shifts(monkeypatch, rng: np.random.Generator, missed: bool):
+    """Also where the first look takes the second level for the edge."""
+    monkeypatch.setattr(sparse_eigen, "LANCZOS_VECTORS", 20)
+    monkeypatch.setattr(sparse_eigen, "RESTARTS", 1)
+    energies = np.concatenate([np.linspace(-1, -0.2, 100), 0.1 + 1e-6 * np.arange(200.0) ** 2])
+    energies[101] = energies[100]  # exactly degenerate
+    q, _ = np.linalg.qr(rng.normal(size=(300, 300)))
+    problem, shifts = SparseEigenproblem(csr_array(q * energies @ q.T), csr_array(np.eye(300))), []
+    factorised, around = problem.factorised, problem.around
+
+    def counted(shift: float):
+        shifts.append(shift)
+        return factorised(shift)
+
+    def coarse(*arguments, tolerance: float = 1e-10, **more):
+        start, found, coefficients = around(*arguments, tolerance=tolerance, **more)
+        return start, found + (1e-2 if missed and tolerance == 1e-3 else 0), coefficients
+
+    monkeypatch.setattr(problem, "factorised", counted)
+    monkeypatch.setattr(problem, "around", coarse)
+    found = problem.frontier(100, 4, -0.05)
+    assert len(shifts) == 3 and np.abs(found.energies - energies[96:104]).max() < 1e-11
+    residual = q * energies @ q.T @ found.coefficients - found.coefficients * found.energies
+    assert np.abs(residual).max() < 1e-9
+    assert np.abs(found.coefficients.T @ found.coefficients - np.eye(8)).max() < 1e-9
