@@ -155,6 +155,7 @@ class Integrals:
         pairs = TwoCentre(self.atoms if atoms is None else atoms, half.pairs[:, ::-1], -half.cell_shifts)
         for rows in pairs.integrals(name, self.shells, self.shells):
             rows = rows if vector is None else np.tensordot(vector, rows, 1)
-            values[first : first + rows.size] = rows.T.ravel()
-            first += rows.size
+            last = first + rows.size
+            values[first:last].reshape(rows.shape[::-1])[:] = rows.T
+            first = last
         return half.with_values(values)

@@ -22,7 +22,7 @@ from hampred.nn.radial import envelope
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-PAIRS = 512
+PAIRS = 256
 """Pairs of atoms, or atoms alone, in a portion: few enough for the caches of a processor."""
 
 CELL = 1.0
