@@ -71,7 +71,7 @@ def test_windows_line_ends_and_the_charge_of_the_file(tmp_path, small_model):
         (["format"], "other", "not a hampred model"),
         (["version"], 99, "update hampred"),
         (["version"], "x", "version"),
-        (["version"], 1, "train the model again"),
+        (["version"], 1, "train the model again, in a new folder"),
         (["net", "settings", "inputs"], ["x"], "inputs"),
         (["net", "settings", "forms"], None, "forms"),
         (["net"], [], "net"),
