@@ -148,7 +148,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if isinstance(header.get("version"), int) and header["version"] > VERSION:
         raise HampredError(f"{path} has format {header['version']}, newer than {VERSION}: update hampred.")
     if isinstance(header.get("version"), int) and header["version"] < VERSION:
-        raise HampredError(f"{path} has format {header['version']}, older than {VERSION}: train the model again, in a new folder.")
+        raise HampredError(
+            f"{path} has format {header['version']}, older than {VERSION}: train the model again, in a new folder."
+        )
     for name, kind in HEADER.items():
         if not isinstance(header.get(name), kind):
             raise HampredError(f"The model {path} is damaged (its header has no {name}): train or copy it again.")
