@@ -27,6 +27,9 @@ SOFTEST, RATIO = 0.2, 2.5
 SHARPEST = (10.0, 2.0, 0.2, 0.1)
 """Up to which exponent s, p, d and all other projectors go, in units of the squared charge that the orbitals see."""
 
+Places = tuple[slice, slice, tuple[IntArray, IntArray], Array, IntArray]
+"""See `Surroundings.places`."""
+
 Shell = tuple[int, float]
 """l and exponent (Bohr⁻²) of a projector."""
 
@@ -128,26 +131,24 @@ class Surroundings:
         number: Its atomic number.
         overlaps: X = ⟨projector|orbital⟩, which fades out at the reach of the projectors [n_projectors, n].
         places: Of the orbitals of all atoms of two elements: which rows and columns they are of a matrix [n, n], and
-            for the blocks that a matrix holds, between which of the atoms they are [n_blocks], twice, which they are,
-            and where their values stand in its list [n_blocks, n_i, n_j].
-        fading: Of each block of the matrix [n_pairs].
+            for the blocks that a matrix holds, between which of the atoms they are [n_blocks], twice, factors that fade
+            out where these cease to overlap [n_blocks], and where their values stand in its list [n_blocks, n_i, n_j].
     """
 
     atom: int
     number: int
     overlaps: Array
-    places: list[tuple[slice, slice, tuple[IntArray, IntArray], IntArray, IntArray]]
-    fading: Array
+    places: list[Places]
 
     def add_to(self, values: Array, potential: Array) -> None:
         """Adds an operator between these orbitals [n, n] to the values of the matrix; it fades out with their overlap.
 
         Blocks that are not in the matrix are left out.
         """
-        for rows, columns, (i, j), which, places in self.places:
+        for rows, columns, (i, j), factors, places in self.places:
             _, n_i, n_j = places.shape
             blocks = potential[rows, columns].reshape(-1, n_i, (columns.stop - columns.start) // n_j, n_j)[i, :, j]
-            blocks *= self.fading[which, None, None]
+            blocks *= factors[:, None, None]
             np.add.at(values, places.ravel(), blocks.ravel())  # images of one pair have one place
 
 
@@ -176,13 +177,11 @@ def surroundings(
     for atom, (first, last, x) in enumerate(zip(touching.starts, touching.starts[1:], overlaps)):
         members, cells = table[first:last, 1], table[first:last, 2:]
         fade = np.repeat(strength[first:last], integrals.layout.sizes[members])
-        yield Surroundings(atom, int(atoms.numbers[atom]), x * fade, list(_places(matrix, members, cells)), ends)
+        yield Surroundings(atom, int(atoms.numbers[atom]), x * fade, list(_places(matrix, ends, members, cells)))
 
 
-def _places(
-    matrix: BlockMatrix, members: IntArray, cells: IntArray
-) -> Iterator[tuple[slice, slice, tuple[IntArray, IntArray], IntArray, IntArray]]:
-    """See `Surroundings.places`, for atoms [m], sorted by element, in the cells [m, 3]."""
+def _places(matrix: BlockMatrix, factors: Array, members: IntArray, cells: IntArray) -> Iterator[Places]:
+    """See `Surroundings.places`, for atoms [m], sorted by element, in the cells [m, 3], and factors of all blocks."""
     i, j = np.nonzero(members[:, None] >= members if matrix.lower else np.ones(2 * members.shape, dtype=bool))
     block = np.full(2 * members.shape, -1)
     block[i, j] = matrix.find(np.stack([members[i], members[j]], axis=1), cells[j] - cells[i])
@@ -195,7 +194,7 @@ def _places(
         rows, columns = slice(offsets[a], offsets[b]), slice(offsets[c], offsets[d])
         i, j = np.nonzero(block[a:b, c:d] >= 0)
         which = block[a:b, c:d][i, j]
-        yield rows, columns, (i, j), which, matrix.starts[which, None, None] + within
+        yield rows, columns, (i, j), factors[which], matrix.starts[which, None, None] + within
 
 
 def orbital_values(layout: BasisLayout, of_atoms: Sequence[Array]) -> Array:

@@ -78,7 +78,7 @@ class Projectors:
         weights = [o.weights(n) for o, n in zip(operators, crowding(integrals.atoms, self.reach))]
         shifts = orbital_values(integrals.layout, [c @ o.shifts for c, o in zip(weights, operators)])
         scales = orbital_values(integrals.layout, [c @ o.scales for c, o in zip(weights, operators)])
-        values = t.values  # in place: the arrays of large molecules are large
+        values = t.values  # computed for this H0 alone, and large: H0 takes its place
         add_half_anticommutator(values, t, scales)
         add_half_anticommutator(values, s, shifts)
         shells = {z: operator.shells for z, operator in self.operators.items()}

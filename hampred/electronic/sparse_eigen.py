@@ -281,10 +281,11 @@ class SparseEigenproblem:
         order = np.argsort(energies)
         return energies[order], coefficients[:, order]
 
-    def _levels(self, factorisation: Factorisation, shift: float, first: int, last: int) -> tuple[Array, Array]:
-        """Levels and orbitals from the first to before the last, around a shift."""
+    def _levels(
+        self, factorisation: Factorisation, shift: float, first: int, last: int, count: int
+    ) -> tuple[Array, Array]:
+        """Levels and orbitals from the first to before the last, which are among so many on each side of a shift."""
         below = factorisation.n_negative
-        count = min(max(below - first, last - below), (self.n_orbitals - 1) // 2)
         restarts = RESTARTS if first < below < last else None
         try:
             start, energies, coefficients = self.around(factorisation, shift, count, restarts=restarts)
@@ -326,7 +327,7 @@ class SparseEigenproblem:
             below = factorisation.n_negative
             count = min(max(below - first, last - below), (n - 1) // 2)
             if below == n_occupied or (attempt and count <= FEW):
-                energies, coefficients = self._levels(factorisation, shift, first, last)
+                energies, coefficients = self._levels(factorisation, shift, first, last, count)
                 return FrontierOrbitals(first, energies, coefficients, n_occupied)
             low, high = (max(low, (shift, below)), high) if below < n_occupied else (low, min(high, (shift, below)))
             count = abs(below - n_occupied) + 1

@@ -90,7 +90,7 @@ class Integrals:
 
     @property
     def half_kinetic(self) -> BlockMatrix:
-        """T_ij(R), Hartree, on the pairs of `half_overlap`.
+        """T_ij(R), Hartree, on the pairs of `half_overlap`; computed anew each time.
 
         Raises:
             HampredError: As `overlap`.

@@ -153,12 +153,12 @@ def correction_blocks(net: BondFrameNet, graph: LargeGraph) -> dict[str, BlockMa
     """What the network predicts of a large molecule.
 
     Returns:
-        The blocks of each of `net.forms`, Hartree, and as ``fade`` a factor that falls to 0 at the cutoff.
+        The blocks of each of `net.forms`, Hartree.
     """
     x = _features(net, graph)
     onsite, ends = net._onsite(x), net._pair_ends(x)
     skeleton = graph.skeleton
-    values = {name: np.empty(skeleton.starts[-1]) for name in (*net.forms, "fade")}
+    values = {name: np.empty(skeleton.starts[-1]) for name in net.forms}
     for portion in chain(graph.single_atoms(), graph.portions(net.pair_cutoff)):
         places, found = _entries(net, portion, onsite, ends, skeleton)
         for name, column in zip(values, found):
@@ -183,13 +183,21 @@ def corrected(net: BondFrameNet, graph: LargeGraph, h0: BlockMatrix, blocks: Map
         h0 = h0.plus(blocks["covariant"])
     h = integrals.to_sparse(h0)
     if set(net.forms) - {"covariant"}:
-        fade = blocks["fade"].to_sparse()
+        fade = _fade(net, graph).to_sparse()
         overlap = fade.multiply(integrals.to_sparse(integrals.half_overlap)).tocsr()
         for form, factors in (("mixed", (overlap,)), ("contravariant", (overlap, overlap))):
             if form in blocks:
                 half = _product(blocks[form].to_sparse(), factors, 0.5 * fade)
                 h = h + half + half.T
     return csr_array(h)
+
+
+def _fade(net: BondFrameNet, graph: LargeGraph) -> BlockMatrix:
+    """A factor of each element that falls to 0 at the cutoff of the blocks."""
+    x, skeleton = graph.integrals.atoms.positions, graph.skeleton
+    distances = np.linalg.norm(x[skeleton.pairs[:, 1]] - x[skeleton.pairs[:, 0]], axis=1)
+    factors = envelope(torch.from_numpy(distances), net.pair_cutoff, power=24.0).numpy()
+    return skeleton.with_values(factors[skeleton.pair_of_value])
 
 
 def _features(net: BondFrameNet, graph: LargeGraph) -> Features:
@@ -216,10 +224,7 @@ def _start(net: BondFrameNet, graph: LargeGraph, messages: Messages) -> Features
 def _entries(
     net: BondFrameNet, portion: Portion, onsite: list[Tensor], ends: Ends, skeleton: BlockMatrix
 ) -> tuple[IntArray, list[Array]]:
-    """Where the blocks of a portion stand in a matrix, and their values in each form; the last ones fade at the cutoff.
-
-    All are [n_values].
-    """
+    """Where the blocks of a portion stand in a matrix, and their values in each form, all [n_values]."""
     atoms, small = torch.from_numpy(portion.atoms), portion.graph
     numbers, alone = small.numbers, not len(small.pairs)
     pairs = [part.new_zeros(0, 0) for part in onsite]
@@ -235,9 +240,6 @@ def _entries(
         if form != "mixed":
             blocks = 0.5 * (blocks + blocks[small.reverse].transpose(1, 2))
         columns.append(blocks.flatten()[small.offsite_values])
-    places = small.onsite_values if alone else small.offsite_values
-    fade = envelope(small.vectors.norm(dim=-1), net.pair_cutoff, power=24.0)
-    columns.append(torch.ones(len(places)) if alone else fade[places // net.decomposer.n_slots**2])
     first = 0 if alone else len(small.onsite_values)
     own = portion.skeleton
     starts = skeleton.starts[skeleton.find(own.pairs, own.cell_shifts)] - own.starts[:-1]
