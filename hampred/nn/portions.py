@@ -15,15 +15,13 @@ from hampred.blocks.matrix import BlockMatrix
 from hampred.data.graph import HamiltonianGraph, graph_of_pairs
 from hampred.interop.integrals import Integrals
 from hampred.interop.neighbors import neighbor_pairs, pair_keys
+from hampred.nn.base import BlockCoefficients
 from hampred.nn.features import Features
-from hampred.nn.models.bond_frame import BondFrameNet, Bonds, Ends
+from hampred.nn.models.bond_frame import PORTION, BondFrameNet, Bonds
 from hampred.nn.radial import envelope
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-PAIRS = 256
-"""Pairs of atoms, or atoms alone, in a portion: few enough for the caches of a processor."""
 
 CELL = 1.0
 """Å, to which portions are compact."""
@@ -48,6 +46,10 @@ class Portion:
     atoms: IntArray
     graph: HamiltonianGraph
     skeleton: BlockMatrix
+
+
+Located = tuple[Portion, Bonds, Bonds]
+"""A portion, and its edges and pairs between atoms of the molecule."""
 
 
 class LargeGraph:
@@ -80,18 +82,26 @@ class LargeGraph:
 
     def single_atoms(self) -> Iterator[Portion]:
         """All atoms, without pairs."""
-        for atoms in _split(np.arange(self.layout.n_atoms), PAIRS):
+        for atoms in _split(np.arange(self.layout.n_atoms), PORTION):
             yield self._portion(atoms, np.empty(0, dtype=np.int64))
 
-    def portions(self, cutoff: float, first: int = 0) -> Iterator[Portion]:
-        """All pairs closer than a cutoff (Å), from some portion on."""
-        near = np.linalg.norm(self.vectors, axis=1) < cutoff
-        half = np.flatnonzero(near & (self.pairs[:, 0] < self.pairs[:, 1]))
+    def near(self) -> list[IntArray]:
+        """Pairs that carry messages, in portions, each with its reverse."""
+        return self._portions(np.linalg.norm(self.vectors, axis=1) < self.net.cutoff)
+
+    def far(self) -> list[IntArray]:
+        """The other pairs, in portions."""
+        return self._portions(np.linalg.norm(self.vectors, axis=1) >= self.net.cutoff)
+
+    def _portions(self, some: NDArray[np.bool_]) -> list[IntArray]:
+        half = np.flatnonzero(some & (self.pairs[:, 0] < self.pairs[:, 1]))
         middles = self.integrals.atoms.positions[self.pairs[half, 0]] + 0.5 * self.vectors[half]
         half = half[np.argsort(_places_on_curve(middles), kind="stable")]  # so that a portion has few atoms
-        for part in _split(half, PAIRS // 2)[first:]:
-            both = np.concatenate([part, self._reverse[part]])
-            yield self._portion(np.unique(self.pairs[both]), both)
+        return [np.concatenate([part, self._reverse[part]]) for part in _split(half, PORTION // 2) if len(part)]
+
+    def portion(self, which: IntArray) -> Portion:
+        """Some pairs and their atoms."""
+        return self._portion(np.unique(self.pairs[which]), which)
 
     def _portion(self, atoms: IntArray, which: IntArray) -> Portion:
         layout, net = self.layout.basis.layout(self.layout.numbers[atoms]), self.net
@@ -119,33 +129,47 @@ def _split(places: IntArray, most: int) -> list[IntArray]:
 
 
 class Messages:
-    """Where messages run, portion by portion and layer after layer; within `KEPT` bytes it is found only once."""
+    """The bonds along which messages run, portion by portion and layer after layer; and the pairs of all blocks.
+
+    What is known of their geometry is kept within `KEPT` bytes; what is beyond is found again each time.
+    """
 
     def __init__(self, net: BondFrameNet, graph: LargeGraph) -> None:
         """Takes the network and the molecule."""
         self._net, self._graph, self._room = net, graph, KEPT
-        self._kept: list[Bonds] = []
+        self._near = graph.near()
+        self._kept: list[Located] = []
 
     def __iter__(self) -> Iterator[Bonds]:
-        """The bonds of each portion, between atoms of the molecule."""
+        """The bonds of each portion that carry messages, between atoms of the molecule."""
+        yield from (edges for _, edges, _ in self._near_ones())
+
+    def pairs(self) -> Iterator[tuple[Portion, Bonds]]:
+        """All blocks: portions, atoms alone among them, and their pairs, between atoms of the molecule."""
+        others = chain(self._graph.single_atoms(), map(self._graph.portion, self._graph.far()))
+        for portion, _, pairs in chain(map(self._located, others), self._near_ones()):
+            yield portion, pairs
+
+    def _near_ones(self) -> Iterator[Located]:
         yield from self._kept
-        for portion in self._graph.portions(self._net.cutoff, first=len(self._kept)):
-            bonds = _in_molecule(self._net._bonds(portion.graph)[0], portion)
-            self._room -= _bytes(bonds)
+        for which in self._near[len(self._kept) :]:
+            found = self._located(self._graph.portion(which))
+            self._room -= _bytes(*found)
             if self._room > 0:  # from then on it stays below
-                self._kept.append(bonds)
-            yield bonds
+                self._kept.append(found)
+            yield found
+
+    def _located(self, portion: Portion) -> Located:
+        [(edges, pairs)] = self._net._bonds(portion.graph)
+        ends = torch.from_numpy(portion.atoms)[portion.graph.pairs]
+        bare = portion.graph.with_inputs(torch.empty(0, 0, dtype=torch.float64))  # the bonds hold their features
+        return replace(portion, graph=bare), edges._replace(pairs=ends), pairs._replace(pairs=ends)
 
 
-def _in_molecule(bonds: Bonds, portion: Portion) -> Bonds:
-    """The bonds of a portion with the atoms counted as in the molecule."""
-    return bonds._replace(pairs=torch.from_numpy(portion.atoms)[bonds.pairs])
-
-
-def _bytes(bonds: Bonds) -> int:
-    """What the geometry of some bonds takes."""
-    parts = (bonds.pairs, bonds.frames.matrices, *bonds.radial, bonds.envelope, *bonds.inputs)
-    return sum(part.nbytes for part in parts)
+def _bytes(portion: Portion, _: Bonds, pairs: Bonds) -> int:
+    """What a portion takes whose bonds are all near."""
+    graph, bonds = portion.graph, (pairs.frames.matrices, *pairs.radial, *pairs.inputs)
+    return sum(part.nbytes for part in (*bonds, pairs.pairs, graph.offsite_values, graph.offsite_places))
 
 
 @torch.inference_mode()
@@ -155,12 +179,14 @@ def correction_blocks(net: BondFrameNet, graph: LargeGraph) -> dict[str, BlockMa
     Returns:
         The blocks of each of `net.forms`, Hartree.
     """
-    x = _features(net, graph)
+    messages = Messages(net, graph)
+    alone = Features(*map(torch.cat, zip(*(net._alone(portion.graph) for portion in graph.single_atoms()))))
+    *_, x = net._features(alone, messages)
     onsite, ends = net._onsite(x), net._pair_ends(x)
     skeleton = graph.skeleton
     values = {name: np.empty(skeleton.starts[-1]) for name in net.forms}
-    for portion in chain(graph.single_atoms(), graph.portions(net.pair_cutoff)):
-        places, found = _entries(net, portion, onsite, ends, skeleton)
+    for portion, pairs in messages.pairs():
+        places, found = _entries(net, portion, onsite, net._offsite(ends, pairs), skeleton)
         for name, column in zip(values, found):
             values[name][places] = column
     return {name: skeleton.with_values(of_form) for name, of_form in values.items()}
@@ -200,51 +226,24 @@ def _fade(net: BondFrameNet, graph: LargeGraph) -> BlockMatrix:
     return skeleton.with_values(factors[skeleton.pair_of_value])
 
 
-def _features(net: BondFrameNet, graph: LargeGraph) -> Features:
-    """Features of all atoms after all layers."""
-    messages = Messages(net, graph)
-    x = _start(net, graph, messages)
-    for layer in net.layers:
-        ends, x = layer.ends(x), layer.widened(x)
-        for bonds in messages:
-            for part, message in zip(x, layer.messages(ends, bonds)):
-                part.index_add_(0, bonds.pairs[:, 0], message)
-        x = x + layer.update(x)
-    return x
-
-
-def _start(net: BondFrameNet, graph: LargeGraph, messages: Messages) -> Features:
-    """Features of all atoms before the first layer."""
-    x = Features(*map(torch.cat, zip(*(net._alone(portion.graph) for portion in graph.single_atoms()))))
-    for bonds in messages:
-        x.natural.index_add_(0, bonds.pairs[:, 0], net.density(bonds))
-    return x
-
-
 def _entries(
-    net: BondFrameNet, portion: Portion, onsite: list[Tensor], ends: Ends, skeleton: BlockMatrix
+    net: BondFrameNet, portion: Portion, onsite: Sequence[Tensor], offsite: Sequence[Tensor], skeleton: BlockMatrix
 ) -> tuple[IntArray, list[Array]]:
-    """Where the blocks of a portion stand in a matrix, and their values in each form, all [n_values]."""
-    atoms, small = torch.from_numpy(portion.atoms), portion.graph
-    numbers, alone = small.numbers, not len(small.pairs)
-    pairs = [part.new_zeros(0, 0) for part in onsite]
-    if not alone:
-        pairs = net._offsite(ends, _in_molecule(net._bonds(small)[1], portion))
-    columns = []
-    for k, (form, on, off) in enumerate(zip(net.forms, onsite, pairs)):
-        if alone:
-            blocks = net.decomposer.compose(net.onsite_scaling(on[atoms], numbers, with_mean=k == 0), onsite=True)
-            columns.append(blocks.flatten()[small.onsite_values])
-            continue
-        blocks = net.decomposer.compose(net.offsite_scaling(off, numbers[small.pairs], with_mean=False))
-        if form != "mixed":
-            blocks = 0.5 * (blocks + blocks[small.reverse].transpose(1, 2))
-        columns.append(blocks.flatten()[small.offsite_values])
-    first = 0 if alone else len(small.onsite_values)
-    own = portion.skeleton
+    """Where the blocks of a portion stand in a matrix, and their values in each form, all [n_values].
+
+    Args:
+        net: The network.
+        portion: Its n_atoms atoms and n_pairs pairs.
+        onsite: Coefficients of all atoms of the molecule, in each form.
+        offsite: Coefficients of the pairs of the portion [n_pairs, D], in each form.
+        skeleton: The matrix.
+    """
+    atoms, own = torch.from_numpy(portion.atoms), portion.skeleton
+    raw = [BlockCoefficients(on[atoms], off) for _, on, off in zip(net.forms, onsite, offsite)]
+    scaled = net._scaled(portion.graph, raw)
+    columns = [torch.cat(net._elements(portion.graph, form, c)) for form, c in zip(net.forms, scaled)]
     starts = skeleton.starts[skeleton.find(own.pairs, own.cell_shifts)] - own.starts[:-1]
-    there = starts[own.pair_of_value[first:]] + np.arange(first, own.starts[-1])
-    return there, [column.double().numpy() for column in columns]
+    return starts[own.pair_of_value] + np.arange(own.starts[-1]), [column.double().numpy() for column in columns]
 
 
 def _product(matrix: csr_array, factors: tuple[csr_array, ...], weights: csr_array) -> csr_array:

@@ -85,7 +85,7 @@ def test_halves_make_the_same_sparse_matrices():
 def test_prediction_is_that_of_the_dense_path(monkeypatch, forms: list[str], kept: int):
     """Whether all, some or none of the geometry is kept between the layers."""
     monkeypatch.setattr(portions, "KEPT", kept)
-    monkeypatch.setattr(portions, "PAIRS", 20)
+    monkeypatch.setattr(portions, "PORTION", 20)
     monkeypatch.setattr(portions, "ROWS", 50)
     monkeypatch.setattr(sparse_eigen, "SMALLEST_BLOCK", 16)
     model, atoms = predictor(forms=forms), waters(8)
@@ -102,7 +102,7 @@ def test_prediction_is_that_of_the_dense_path(monkeypatch, forms: list[str], kep
 @pytest.mark.parametrize(("room", "n_kept"), [(2**31, 4), (300_000, 2), (0, 0)])
 def test_geometry_is_kept_while_there_is_room(monkeypatch, room: int, n_kept: int):
     monkeypatch.setattr(portions, "KEPT", room)
-    monkeypatch.setattr(portions, "PAIRS", 20)
+    monkeypatch.setattr(portions, "PORTION", 20)
     model, integrals = predictor(), Integrals(waters(8), LEVEL.basis)
     graph = LargeGraph(
         integrals, model.model.net, [integrals.half_overlap, half_baseline(model.model.baseline, integrals)]
@@ -117,14 +117,14 @@ def test_geometry_is_kept_while_there_is_room(monkeypatch, room: int, n_kept: in
 
 def test_portions_hold_every_pair_once_and_few_atoms(monkeypatch, rng: np.random.Generator):
     """Whatever the order of the atoms."""
-    monkeypatch.setattr(portions, "PAIRS", 100)
-    model, atoms = predictor(), waters(40)
+    monkeypatch.setattr(portions, "PORTION", 100)
+    model, atoms = predictor(cutoff=4.5, pair_cutoff=5.0), waters(40)
     integrals = Integrals(atoms[rng.permutation(len(atoms))], LEVEL.basis)
     graph = LargeGraph(integrals, model.model.net, [integrals.half_overlap, integrals.half_overlap])
-    held = list(graph.portions(4.5))
+    held = [graph.portion(which) for which in (*graph.near(), *graph.far())]
     pairs = np.concatenate([portion.atoms[portion.graph.pairs.numpy()] for portion in held])
     assert len(held) > 1 and np.array_equal(pairs[np.lexsort(pairs.T[::-1])], graph.pairs)
-    assert max(len(portion.atoms) for portion in held) < 30
+    assert max(len(portion.atoms) for portion in held[: len(graph.near())]) < 30
 
 
 def test_equivariant(rng: np.random.Generator):

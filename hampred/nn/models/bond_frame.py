@@ -5,7 +5,7 @@ SO(3)); here with the mirrors that contain the bond, so that the network is equi
 carry natural (p = (−1)^l) and unnatural parity in separate channels. See `hampred.nn.frames`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,9 @@ from hampred.nn.frames import BondFrames, Channels, Frames, O2Linear, from_chann
 from hampred.nn.input_blocks import InputBlocks
 from hampred.nn.norm import DegreeLinear, degree_index
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
+
+PORTION = 256
+"""Bonds that a processor works on at once where no gradient is asked for: few enough for its caches."""
 
 
 class Bonds(NamedTuple):
@@ -172,22 +175,16 @@ class Interaction(nn.Module):
         self.update = AtomUpdate(lmax, channels)
         self.scale, self.added = scale, [new - old for old, new in zip(channels_in, channels)]
 
-    def forward(self, x: Features, bonds: Bonds) -> Features:
-        """New features of the atoms."""
-        ends, x = self.ends(x), self.widened(x)
-        x = Features(*(p.index_add(0, bonds.pairs[:, 0], m) for p, m in zip(x, self.messages(ends, bonds))))
+    def forward(self, x: Features, edges: Iterable[Bonds]) -> Features:
+        """New features of the atoms from the edges, which come in portions."""
+        ends: Ends = self.convolution.ends(self.norm(x))
+        x = Features(*(nn.functional.pad(part, (0, added)) for part, added in zip(x, self.added)))  # a copy
+        for bonds in edges:
+            for part, message in zip(x, self._messages(ends, bonds)):
+                part.index_add_(0, bonds.pairs[:, 0], message)
         return x + self.update(x)
 
-    def ends(self, x: Features) -> Ends:
-        """What the atoms bring to their bonds."""
-        ends: Ends = self.convolution.ends(self.norm(x))
-        return ends
-
-    def widened(self, x: Features) -> Features:
-        """The features with room for the channels of this layer."""
-        return Features(*(nn.functional.pad(part, (0, added)) for part, added in zip(x, self.added)))
-
-    def messages(self, ends: Ends, bonds: Bonds) -> Features:
+    def _messages(self, ends: Ends, bonds: Bonds) -> Features:
         """What each bond [n_bonds, …] brings to its first atom."""
         local = from_channels(self.convolution(ends, bonds), *self.convolution.channels)
         return Features(*bonds.frames.back(*local, bonds.envelope * self.scale))
@@ -269,30 +266,36 @@ class BondFrameNet(HamiltonianNet):
         """Arguments that build this network again."""
         return dict(self._settings)
 
-    def _bonds(self, graph: HamiltonianGraph) -> tuple[Bonds, Bonds]:
-        """The edges and the pairs."""
-        dtype = self.dtype
-        embedding = self.embedding(self.element_index[graph.numbers])
-        distance = graph.vectors.norm(dim=-1)
-        i, j = graph.pairs.unbind(-1)
-        pairs = Bonds(
-            graph.pairs,
-            self.frames(graph.vectors),
-            (self.radial_basis(distance).to(dtype), embedding[i], embedding[j]),
-            envelope(distance, self.pair_cutoff).to(dtype),
-            Features(*(distance.new_zeros(len(distance), (self.lmax + 1) ** 2, 0, dtype=dtype),) * 2),
-        )
+    def _bonds(self, graph: HamiltonianGraph) -> Iterator[tuple[Bonds, Bonds]]:
+        """The edges and the pairs, portion by portion."""
+        n = len(graph.pairs)
+        near = torch.zeros(n, dtype=torch.bool, device=graph.pairs.device).index_fill(0, graph.edges, True)
+        inputs = [] if self.blocks is None else self.offsite_input_coefficients(graph)
+        size = n if torch.is_grad_enabled() or near.device.type != "cpu" else PORTION
+        for first in range(0, max(n, 1), max(size, 1)):
+            some = slice(first, first + size)
+            pairs = self._pairs(graph, some, [coefficients[some] for coefficients in inputs])
+            yield self._edges(graph, some, pairs, near[some]), pairs
+
+    def _pairs(self, graph: HamiltonianGraph, some: slice, inputs: Sequence[Tensor]) -> Bonds:
+        """Some of the pairs, with the coefficients of the matrices [n, D] that the network is given of them."""
+        dtype, vectors, pairs = self.dtype, graph.vectors[some], graph.pairs[some]
+        distance, frames = vectors.norm(dim=-1), self.frames(vectors)
+        first, second = self.embedding(self.element_index[graph.numbers[pairs]]).unbind(1)
+        given = Features(*(distance.new_zeros(len(distance), (self.lmax + 1) ** 2, 0, dtype=dtype),) * 2)
         if self.blocks is not None:
-            coefficients = self.offsite_input_coefficients(graph)
-            pairs = pairs._replace(inputs=self.blocks.of_bonds(coefficients, pairs.frames))
-        if len(graph.edges) == len(graph.pairs):
-            edges = pairs
-        else:
-            radial, first, second = (part[graph.edges] for part in pairs.radial)
-            inputs = Features(*(part[graph.edges] for part in pairs.inputs))
-            geometry = pairs.frames.of(graph.edges), (radial, first, second)
-            edges = Bonds(graph.pairs[graph.edges], *geometry, pairs.envelope, inputs)
-        return edges._replace(envelope=envelope(distance[graph.edges], self.cutoff).to(dtype)), pairs
+            given = self.blocks.of_bonds(inputs, frames)
+        radial = self.radial_basis(distance).to(dtype), first, second
+        return Bonds(pairs, frames, radial, envelope(distance, self.pair_cutoff).to(dtype), given)
+
+    def _edges(self, graph: HamiltonianGraph, some: slice, pairs: Bonds, near: Tensor) -> Bonds:
+        """Those of some of the pairs that are near enough for messages."""
+        pairs = pairs._replace(envelope=envelope(graph.vectors[some].norm(dim=-1), self.cutoff).to(self.dtype))
+        if near.all():
+            return pairs
+        radial, first, second = (part[near] for part in pairs.radial)
+        inputs = Features(*(part[near] for part in pairs.inputs))
+        return Bonds(pairs.pairs[near], pairs.frames.of(near), (radial, first, second), pairs.envelope[near], inputs)
 
     def _alone(self, graph: HamiltonianGraph) -> Features:
         """Features of the atoms before anything is known of their neighbours."""
@@ -307,9 +310,12 @@ class BondFrameNet(HamiltonianNet):
         atoms = self.blocks.of_atoms(self.onsite_input_coefficients(graph))
         return Features(natural + atoms.natural, atoms.unnatural)
 
-    def _features(self, graph: HamiltonianGraph, edges: Bonds) -> Iterator[Features]:
-        x = self._alone(graph)
-        x = x._replace(natural=x.natural.index_add(0, edges.pairs[:, 0], self.density(edges)))
+    def _features(self, alone: Features, edges: Iterable[Bonds]) -> Iterator[Features]:
+        """Features of the atoms before and after each layer, from those `_alone`."""
+        natural = alone.natural.clone()
+        for bonds in edges:
+            natural.index_add_(0, bonds.pairs[:, 0], self.density(bonds))
+        x = alone._replace(natural=natural)
         yield x
         for layer in self.layers:
             x = layer(x, edges)
@@ -317,7 +323,7 @@ class BondFrameNet(HamiltonianNet):
 
     def hidden_layers(self, graph: HamiltonianGraph) -> Iterator[Hidden]:
         """Features of the atoms after each layer."""
-        for x in self._features(graph, self._bonds(graph)[0]):
+        for x in self._features(self._alone(graph), [edges for edges, _ in self._bonds(graph)]):
             yield self._hidden(x)
 
     def _hidden(self, x: Features) -> Hidden:
@@ -335,9 +341,11 @@ class BondFrameNet(HamiltonianNet):
 
     def raw_coefficients(self, graph: HamiltonianGraph) -> tuple[list[BlockCoefficients], Hidden]:
         """Sets of coefficients of order one, and the last layer."""
-        edges, pairs = self._bonds(graph)
-        *_, x = self._features(graph, edges)
-        sets = zip(self._onsite(x), self._offsite(self._pair_ends(x), pairs))
+        edges, pairs = zip(*self._bonds(graph))
+        *_, x = self._features(self._alone(graph), edges)
+        ends = self._pair_ends(x)
+        offsite = (torch.cat(portions) for portions in zip(*(self._offsite(ends, bonds) for bonds in pairs)))
+        sets = zip(self._onsite(x), offsite)
         return [BlockCoefficients(*parts) for parts in sets], self._hidden(x)
 
     def _onsite(self, x: Features) -> list[Tensor]:
