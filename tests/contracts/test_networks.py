@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 import pytest
@@ -100,6 +100,20 @@ def test_bonds_along_the_axes_are_not_special(net, bond):
     turned = Atoms("CO", atoms.positions @ q.T)
     h = hamiltonian(net, atoms)
     assert np.abs(hamiltonian(net, turned) - d @ h @ d.T).max() <= 1e-12 * np.abs(h).max()
+
+
+@pytest.mark.parametrize("portion", [1, 7, 29, 30, 1000])
+@pytest.mark.parametrize("name", ["CH3OH", "O"])
+def test_bonds_in_portions_give_what_they_give_at_once(net, monkeypatch, name, portion):
+    """Only without a gradient do they come in portions."""
+    monkeypatch.setattr("hampred.nn.models.bond_frame.PORTION", portion)
+    net.cutoff = 2.5  # so that some portions hold edges and other pairs
+    graph, _ = graph_of(net, rattled(name, 0))
+    whole, last = net.with_invariants(graph)
+    with torch.no_grad():
+        found, invariants = net.with_invariants(graph)
+    for one, other in zip([last, *chain(*whole)], [invariants, *chain(*found)], strict=True):
+        assert one.shape == other.shape and torch.allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("improper", [False, True], ids=["proper", "improper"])

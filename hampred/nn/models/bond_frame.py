@@ -271,26 +271,26 @@ class BondFrameNet(HamiltonianNet):
         n = len(graph.pairs)
         near = torch.zeros(n, dtype=torch.bool, device=graph.pairs.device).index_fill(0, graph.edges, True)
         inputs = [] if self.blocks is None else self.offsite_input_coefficients(graph)
-        size = n if torch.is_grad_enabled() or near.device.type != "cpu" else PORTION
-        for first in range(0, max(n, 1), max(size, 1)):
-            some = slice(first, first + size)
-            pairs = self._pairs(graph, some, [coefficients[some] for coefficients in inputs])
-            yield self._edges(graph, some, pairs, near[some]), pairs
+        whole = torch.is_grad_enabled() or near.device.type != "cpu"
+        count = 1 if whole else max(-(-n // PORTION), 1)
+        for pairs, vectors, edges, *given in zip(
+            *(column.tensor_split(count) for column in (graph.pairs, graph.vectors, near, *inputs))
+        ):
+            bonds = self._pairs(pairs, graph.numbers[pairs], vectors, given)
+            yield self._edges(bonds, vectors, edges), bonds
 
-    def _pairs(self, graph: HamiltonianGraph, some: slice, inputs: Sequence[Tensor]) -> Bonds:
-        """Some of the pairs, with the coefficients of the matrices [n, D] that the network is given of them."""
-        dtype, vectors, pairs = self.dtype, graph.vectors[some], graph.pairs[some]
-        distance, frames = vectors.norm(dim=-1), self.frames(vectors)
-        first, second = self.embedding(self.element_index[graph.numbers[pairs]]).unbind(1)
+    def _pairs(self, pairs: Tensor, numbers: Tensor, vectors: Tensor, inputs: Sequence[Tensor]) -> Bonds:
+        """Pairs with their atomic numbers [n, 2], vectors [n, 3] and coefficients of the input matrices [n, D]."""
+        dtype, distance, frames = self.dtype, vectors.norm(dim=-1), self.frames(vectors)
         given = Features(*(distance.new_zeros(len(distance), (self.lmax + 1) ** 2, 0, dtype=dtype),) * 2)
         if self.blocks is not None:
             given = self.blocks.of_bonds(inputs, frames)
-        radial = self.radial_basis(distance).to(dtype), first, second
+        radial = self.radial_basis(distance).to(dtype), *self.embedding(self.element_index[numbers]).unbind(1)
         return Bonds(pairs, frames, radial, envelope(distance, self.pair_cutoff).to(dtype), given)
 
-    def _edges(self, graph: HamiltonianGraph, some: slice, pairs: Bonds, near: Tensor) -> Bonds:
-        """Those of some of the pairs that are near enough for messages."""
-        pairs = pairs._replace(envelope=envelope(graph.vectors[some].norm(dim=-1), self.cutoff).to(self.dtype))
+    def _edges(self, pairs: Bonds, vectors: Tensor, near: Tensor) -> Bonds:
+        """Those of some pairs that are near enough for messages."""
+        pairs = pairs._replace(envelope=envelope(vectors.norm(dim=-1), self.cutoff).to(self.dtype))
         if near.all():
             return pairs
         radial, first, second = (part[near] for part in pairs.radial)
