@@ -60,7 +60,8 @@ VARIANTS: dict[str, list[str]] = {  # name → what it changes in the preset
     "4 unnatural channels": ["net.unnatural=4"],
     "messages to 4 Å": ["net.cutoff=4.0"],
     "blocks to 6 Å": ["net.pair_cutoff=6.0"],
-    "blocks to 5 Å": ["net.pair_cutoff=5.0"],
+    "blocks to 5 Å": ["net.cutoff=5.0", "net.pair_cutoff=5.0"],
+    "blocks to 4.5 Å": ["net.cutoff=4.5", "net.pair_cutoff=4.5"],
     "tensor_product": ["net={name: tensor_product}"],
     # optimisation
     "no averaged weights": ["optimizer.ema_decay=0"],

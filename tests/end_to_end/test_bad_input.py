@@ -188,6 +188,7 @@ def config(tmp_path, train_settings):
         ("net.inputs=[overlaps]", "net.inputs"),
         ("net.inputs=overlap", "net.inputs"),
         ("net.forms=[]", "net.forms"),
+        ("net.pair_cutoff=5.5", "net.pair_cutoff 5.5 is less than net.cutoff 6"),
         ("net={name: bond_frame, inputs: []}", "overlap"),
         ("net.cutoff=.nan", "positive number"),
         ("net.lmax=50", "lower it"),

@@ -70,6 +70,14 @@ def require_settings(name: str, settings: Mapping[str, Any]) -> None:
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(arguments)}."
             raise HampredError(f"The network {name} has no setting net.{key}: {hint}")
         _check_range(key, value, parameters[key].default)
+    cutoff, blocks = (
+        settings.get(key, parameters[key].default) if key in parameters else None for key in ("cutoff", "pair_cutoff")
+    )
+    if cutoff is not None and blocks is not None and blocks < cutoff:
+        raise HampredError(
+            f"net.pair_cutoff {blocks:g} is less than net.cutoff {cutoff:g}, and messages would end abruptly: "
+            "raise the one or lower the other."
+        )
 
 
 def _check_range(key: str, value: object, default: object) -> None:
