@@ -14,7 +14,7 @@ Points = NDArray[np.float32]
 Report = Callable[[str, int, int], None]
 
 MOST_TARGETS = 2000
-"""Atoms of each element, evenly over the pool, whose standard deviations are added up."""
+"""Atoms of each element, evenly over the pool, whose variances are added up."""
 
 ALIKE = 0.1
 """Smallest length ℓ, in widths of the invariants in the training labels: a pool of one atom, or of atoms all alike."""
@@ -24,11 +24,10 @@ REACH = 2.0
 
 
 class Doubt:
-    """What is unknown of the atoms of one element in a pool: deviations of a Gaussian process with the nearest label.
+    """What is unknown of the atoms of one element in a pool: variances of a Gaussian process with the nearest label.
 
     Attributes:
-        deviation: √(1 − exp(−d²/ℓ²)) of some of the atoms [n_targets], with the distance d from the nearest labelled
-            atom. Mean absolute errors are in proportion to standard deviations, not to variances.
+        variance: 1 − exp(−d²/ℓ²) of some of the atoms [n_targets], with the distance d from the nearest labelled atom.
     """
 
     def __init__(self, known: KnownAtoms, invariants: Sequence[Array], shares: Sequence[float]) -> None:
@@ -42,22 +41,22 @@ class Doubt:
         self._norms = (self._targets**2).sum(axis=1)
         apart = pdist(self._targets)
         self._length = max(REACH * float(np.median(apart)) if len(apart) else 0.0, ALIKE)
-        self.deviation = self._deviation(known.points(known.rows).astype(np.float32))
+        self.variance = self._variance(known.points(known.rows).astype(np.float32))
 
     def gain(self, structure: int) -> float:
-        """By how much the deviations, each times its share, would fall in all if a structure were labelled."""
+        """By how much the variances, each times its share, would fall in all if a structure were labelled."""
         if not len(self._atoms[structure]):
             return 0.0
-        return float(self._counts @ np.maximum(self.deviation - self._deviation(self._atoms[structure]), 0))
+        return float(self._counts @ np.maximum(self.variance - self._variance(self._atoms[structure]), 0))
 
     def learn(self, structure: int) -> None:
         """Adds a structure to the labelled ones."""
         if len(self._atoms[structure]):
-            self.deviation = np.minimum(self.deviation, self._deviation(self._atoms[structure]))
+            self.variance = np.minimum(self.variance, self._variance(self._atoms[structure]))
 
-    def _deviation(self, points: Points) -> Points:
+    def _variance(self, points: Points) -> Points:
         """What would be unknown of each target if some points, or none, were all that is labelled [n_targets]."""
-        return np.sqrt(-np.expm1(-self._squares(points).min(axis=1, initial=np.inf) / self._length**2))
+        return -np.expm1(-self._squares(points).min(axis=1, initial=np.inf) / self._length**2)
 
     def _squares(self, points: Points) -> Points:
         """Squared distances of the targets from some points [n_targets, n]."""
@@ -74,7 +73,7 @@ def most_representative(
     """Structures whose labels would say most about the atoms of a pool, one after the other.
 
     Errors grow with the distance from the nearest label in the last layer of a network (Janet et al., Chem. Sci. 10,
-    7913 (2019)), and a network of finite reach learns from atoms. The structure is taken that lowers the mean deviation
+    7913 (2019)), and a network of finite reach learns from atoms. The structure is taken that lowers the mean variance
     (see `Doubt`) of the atoms of a structure most, summed over the pool, then the next, with the first one counted as
     labelled: what many atoms of the pool resemble comes first, nothing twice, and a broken structure that resembles
     nothing else counts as one structure (greedy facility location, within 1 − 1/e of the best choice: Nemhauser, Wolsey

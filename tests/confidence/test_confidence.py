@@ -228,7 +228,7 @@ def test_choice_is_that_of_all_gains_computed_anew(rng):
 
 
 def doubt(known: Familiarity, labels: list, pool: list) -> float:
-    """Sum over a pool of the mean deviation of a structure, from the distance to the nearest labelled atom."""
+    """Sum over a pool of the mean variance of a structure, from the distance to the nearest labelled atom."""
     total = 0.0
     sizes = np.concatenate([np.full(len(numbers), sum(WEIGHTS[z] for z in numbers)) for numbers, _ in pool])
     all_numbers = np.concatenate([numbers for numbers, _ in pool])
@@ -239,7 +239,7 @@ def doubt(known: Familiarity, labels: list, pool: list) -> float:
         )
         length = 2 * np.median(pdist(ours))
         distance = np.linalg.norm(ours[:, None] - theirs, axis=-1).min(axis=1)
-        total += (WEIGHTS[z] / sizes[all_numbers == z] * np.sqrt(1 - np.exp(-((distance / length) ** 2)))).sum()
+        total += (WEIGHTS[z] / sizes[all_numbers == z] * (1 - np.exp(-((distance / length) ** 2)))).sum()
     return total
 
 
