@@ -130,6 +130,7 @@ def _equations(
     Squares of the difference sum to a mean squared error, in the atomic orbitals and, of molecules, orthonormal ones.
     """
     s, t, layout = integrals.overlap, integrals.kinetic, integrals.layout
+    powers = (0, 1) if sample.atoms.pbc.any() else (0,)  # in molecules slopes make ghost states of unseen surroundings
     numbers = sample.atoms.numbers.tolist()
     slopes = [n - terms[z].crowding for z, n in zip(numbers, crowding(sample.atoms, reach))]
     nothing = {z: np.zeros(terms[z].n_orbital_shells) for z in numbers}
@@ -137,7 +138,7 @@ def _equations(
     for z in features:
         first, m = len(terms[z].couplings), terms[z].n_orbital_shells
         for k, unit in enumerate(np.eye(m)):
-            for power in (0, 1):
+            for power in powers:
                 own = [unit * n**power if x == z else nothing[x] for x, n in zip(numbers, slopes)]
                 here = orbital_values(layout, own)
                 for matrix, row in ((s, first + k), (t, first + m + k)):
@@ -148,7 +149,7 @@ def _equations(
         for row, (a, b) in enumerate(term.couplings):
             product = x[a].T @ x[b]
             product = product if a == b else product + product.T
-            for power in (0, 1):
+            for power in powers:
                 here.add_to(mine[power, row], slopes[here.atom] ** power * product)
     place = np.concatenate([np.arange(terms[z].first, terms[z].end) for z in features])
     target = sample.hamiltonian.on_pairs_of(s).values - t.values

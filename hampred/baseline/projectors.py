@@ -34,7 +34,8 @@ class Projectors:
 
     y shifts the shells of an atom, t scales their kinetic energy, and w is what an atom does to all orbitals around it:
     a pseudopotential in separable form (Kleinman and Bylander, Phys. Rev. Lett. 48, 1425 (1982)), here with Gaussians
-    for projectors χ. All three depend linearly on how crowded the atom is, as bonds and strain change its charge.
+    for projectors χ. In crystals all three depend linearly on how crowded the atom is, as strain changes its charge; of
+    molecules, whose surroundings differ more from label to label, slopes would make states that are not there.
     Two-centre integrals are all that it takes. A smooth envelope ends the projectors at `reach`, another one what two
     orbitals feel of them where their overlap ends, so that H0 is local: of linear cost, and the same for every cell of
     a crystal.

@@ -215,14 +215,24 @@ def test_projectors_of_one_atom_are_its_overlaps():
     assert np.abs(dense(h0, atoms) - kinetic(mole) - x @ w @ x.T).max() < 1e-10
 
 
+def without_slopes(operator: AtomicOperator) -> AtomicOperator:
+    constant = {name: getattr(operator, name).copy() for name in ("strengths", "shifts", "scales")}
+    for numbers in constant.values():
+        numbers[1] = 0
+    return replace(operator, **constant)
+
+
 def test_fit_recovers_a_hamiltonian_of_its_own_form(monkeypatch: pytest.MonkeyPatch):
     for name in ("RIDGE", "STEADY"):  # damping as good as none: the equations have to be right
         monkeypatch.setattr(projector_fit, name, 1e-10)
-    true = fitted("projectors")
+    true = Projectors({z: without_slopes(random_operator(z)) for z in (1, 6, 8)})  # molecules are given none
     baseline = make_baseline("projectors", LEVEL)
     labels = [sample(atoms, dense(true, atoms)) for name in ("H2", "CH3OH", "H2CO") for atoms in rattled(name, 3)]
     baseline.fit(labels)
-    assert sorted(baseline.state()["operators"]) == ["C", "H", "O"]
+    found = baseline.state()["operators"]
+    assert sorted(found) == ["C", "H", "O"]
+    assert not np.any([value for operator in found.values() for value in operator["shifts"][1] + operator["scales"][1]])
+    assert not any(np.any(operator["strengths"][1]) for operator in found.values())
     atoms = molecule("CH3CHO")  # a molecule that the fit has not seen
     difference = np.abs(dense(baseline, atoms) - dense(true, atoms))
     assert difference.mean() < 1e-4 * np.abs(dense(true, atoms) - dense(Sap(), atoms)).mean()
