@@ -12,12 +12,15 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from hampred.baseline.minao import Minao
+from hampred.baseline.none import Zero
 from hampred.basis import OrbitalBasis
+from hampred.blocks.matrix import BlockMatrix
 from hampred.confidence import Confidence
 from hampred.confidence.calibration import LEVELS
 from hampred.data.graph import HamiltonianGraph
 from hampred.data.sample import LevelOfTheory
 from hampred.data.system import System
+from hampred.electronic.dependence import independent_part
 from hampred.errors import HampredError
 from hampred.interop.crystal_level import heights
 from hampred.interop.electric_field import electric_field
@@ -304,12 +307,12 @@ class Predictor:
                 baseline_hamiltonian=h0,
                 confidence=confidence,
             )
-        dense = h0.to_dense()
+        dense, overlap = h0.to_dense(), integrals.overlap.to_dense()
         shared: dict[str, Any] = {
             "atoms": integrals.atoms,
             "layout": correction.layout,
-            "hamiltonian": dense + correction.to_dense(),
-            "overlap": integrals.overlap.to_dense(),
+            "hamiltonian": dense + self._kept(correction, overlap),
+            "overlap": overlap,
             "charge": integrals.charge,
             "level": self.level,
             "baseline_hamiltonian": dense,
@@ -319,10 +322,15 @@ class Predictor:
         }
         if not integrals.spin:
             return Prediction(n_occupied=integrals.n_electrons // 2, **shared)
-        splitting = system.skeleton.with_values(0.5 * (values[:, 0] - values[:, 1])).to_dense()
+        splitting = self._kept(system.skeleton.with_values(0.5 * (values[:, 0] - values[:, 1])), overlap)
         n_beta = (integrals.n_electrons - integrals.spin) // 2
         shared |= {"spin_splitting": splitting, "level": self.level.of_spins([integrals.spin])}
         return OpenShellPrediction(n_occupied=(n_beta + integrals.spin, n_beta), **shared)
+
+    def _kept(self, correction: BlockMatrix, overlap: Array) -> Array:
+        """What counts of a correction to H0, dense; all of it where there is no H0 that could stand for the rest."""
+        dense = correction.to_dense()
+        return dense if isinstance(self.model.baseline, Zero) else independent_part(dense, overlap)
 
     def _prepared(self, atoms: Atoms, charge: int) -> System:
         net, integrals = self._net, Integrals(atoms, self.level.basis, charge, read_spin(atoms, charge))
