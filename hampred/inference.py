@@ -12,7 +12,6 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from hampred.baseline.minao import Minao
-from hampred.baseline.none import Zero
 from hampred.basis import OrbitalBasis
 from hampred.blocks.matrix import BlockMatrix
 from hampred.confidence import Confidence
@@ -328,9 +327,9 @@ class Predictor:
         return OpenShellPrediction(n_occupied=(n_beta + integrals.spin, n_beta), **shared)
 
     def _kept(self, correction: BlockMatrix, overlap: Array) -> Array:
-        """What counts of a correction to H0, dense; all of it where there is no H0 that could stand for the rest."""
+        """What counts of a correction to H0, dense; all of it where H0 cannot stand alone."""
         dense = correction.to_dense()
-        return dense if isinstance(self.model.baseline, Zero) else independent_part(dense, overlap)
+        return independent_part(dense, overlap) if self.model.baseline.screened else dense
 
     def _prepared(self, atoms: Atoms, charge: int) -> System:
         net, integrals = self._net, Integrals(atoms, self.level.basis, charge, read_spin(atoms, charge))

@@ -90,11 +90,13 @@ class Baseline(Protocol):
         name: The word that names it in configurations and model files.
         grid_free: Whether H0 is analytic, hence equivariant to rounding; otherwise to the noise of a grid.
         local: Whether H0 is of short range, hence of linear cost, and the same whatever cell a crystal is given in.
+        screened: Whether electrons in H0 feel one another, so that H0 can stand alone where nothing else is known.
     """
 
     name: ClassVar[str]
     grid_free: ClassVar[bool]
     local: ClassVar[bool]
+    screened: ClassVar[bool]
 
     @classmethod
     def from_level(cls, level: Level) -> Self:

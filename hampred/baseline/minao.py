@@ -38,6 +38,7 @@ class Minao:
     name: ClassVar[str] = "minao"
     grid_free: ClassVar[bool] = False
     local: ClassVar[bool] = False
+    screened: ClassVar[bool] = True
 
     @classmethod
     def from_level(cls, level: Any) -> Self:

@@ -15,6 +15,7 @@ class Zero:
     name: ClassVar[str] = "none"
     grid_free: ClassVar[bool] = True
     local: ClassVar[bool] = True
+    screened: ClassVar[bool] = False
 
     @classmethod
     def from_level(cls, level: Any) -> Self:

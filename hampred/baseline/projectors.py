@@ -48,6 +48,7 @@ class Projectors:
     name: ClassVar[str] = "projectors"
     grid_free: ClassVar[bool] = True
     local: ClassVar[bool] = True
+    screened: ClassVar[bool] = True
 
     def __init__(self, operators: Mapping[int, AtomicOperator] | None = None, reach: float = REACH) -> None:
         """Takes the operator of each atomic number, and the reach of all of them (Å)."""

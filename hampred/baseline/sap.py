@@ -25,6 +25,7 @@ class Sap(Core):
     """
 
     name: ClassVar[str] = "sap"
+    screened: ClassVar[bool] = True
 
     def screening_charges(self, symbol: str, n_electrons: int) -> tuple[Array, Array]:
         """The charges that screen the nucleus of an element.

@@ -21,7 +21,7 @@ def independent_part(correction: Array, overlap: Array) -> Array:
     vanish at both ends. A function of S turns with the molecule, and changes smoothly with its geometry.
 
     Args:
-        correction: Symmetric Δ [n, n], or several [..., n, n].
+        correction: Symmetric Δ [n, n].
         overlap: S [n, n].
 
     Returns:
@@ -34,4 +34,4 @@ def independent_part(correction: Array, overlap: Array) -> Array:
     lost = vectors * (1 - x**3 * (10 - 15 * x + 6 * x**2))
     half = correction - lost @ (vectors.T @ correction)
     part = half - (half @ vectors) @ lost.T
-    return np.asarray(0.5 * (part + part.swapaxes(-1, -2)), dtype=np.float64)
+    return np.asarray(0.5 * (part + part.T), dtype=np.float64)

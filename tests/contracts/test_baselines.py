@@ -315,3 +315,14 @@ def test_elements_that_the_fit_has_not_seen_are_named():
         dense(fitted("projectors"), molecule("NH3"))
     with pytest.raises(HampredError, match="no label"):
         make_baseline("projectors", LEVEL).fit([])
+
+
+def test_only_a_screened_baseline_can_stand_alone():
+    """Near the orbital energies of a molecule whose orbitals nearly depend on each other, where others are far off."""
+    atoms = Atoms("NC2N", [[0, 0, 0], [0, 0, 1.14], [0, 0, 2.46], [0, 0, 3.60]])
+    s, h = Integrals(atoms, LEVEL.basis).overlap.to_dense(), dense(make_baseline("minao", LEVEL), atoms)
+    vector = np.linalg.eigh(s)[1][:, 0]
+    reference = vector @ h @ vector / (vector @ s @ vector)
+    for name in ("none", "core", "sap"):
+        found = vector @ dense(make_baseline(name, LEVEL), atoms) @ vector / (vector @ s @ vector)
+        assert (abs(found - reference) < 0.5) == BASELINES[name].screened  # Hartree
