@@ -53,6 +53,7 @@ class BondFrames(nn.Module):
     """Finds the frame of each bond."""
 
     swap: Tensor
+    alike: Tensor
 
     def __init__(self, lmax: int) -> None:
         """Args: lmax: Largest angular momentum of the features."""
@@ -71,6 +72,9 @@ class BondFrames(nn.Module):
             sines = slice(cosines.stop, cosines.stop + lmax + 1 - order)
             rows += [l * l + l + sign * order for sign in (1, -1) for l in range(order, lmax + 1)]
             swap[cosines], swap[sines] = swap[sines].copy(), -swap[cosines]
+        degree = np.repeat(np.arange(lmax + 1), 2 * np.arange(lmax + 1) + 1)
+        alike = np.flatnonzero(degree[rows][:, None] == degree)
+        self.register_buffer("alike", torch.from_numpy(alike), persistent=False)
         self.register_buffer("flip", torch.from_numpy(flip), persistent=False)
         self.register_buffer("swap", torch.from_numpy(swap).to(torch.get_default_dtype()), persistent=False)
         # float64 whatever the precision of the network: kept out of reach of module.to(dtype)
@@ -93,6 +97,16 @@ class BondFrames(nn.Module):
         back = turn.T * alpha.cos()[:, None, :] + (turn.T * alpha.sin()[:, None, :])[:, :, self.flip]
         back = beta.cos()[:, :, None] * back + beta.sin()[:, :, None] * back[:, self.flip]
         return Frames((rows @ back).to(self.swap.dtype), self.swap)
+
+    def packed(self, frames: Frames) -> Tensor:
+        """The elements of Wigner matrices between components of one l, all others being zero [n, Σ(2l+1)²]."""
+        return frames.matrices.flatten(1).index_select(1, self.alike)
+
+    def unpacked(self, elements: Tensor) -> Frames:
+        """Inverse of `packed`."""
+        size = len(self.swap)
+        matrices = elements.new_zeros(len(elements), size * size).index_copy_(1, self.alike, elements)
+        return Frames(matrices.unflatten(1, (size, size)), self.swap)
 
 
 Channels = list[Tensor]

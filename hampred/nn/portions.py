@@ -138,7 +138,7 @@ class Messages:
         """Takes the network and the molecule."""
         self._net, self._graph, self._room = net, graph, KEPT
         self._near = graph.near()
-        self._kept: list[Located] = []
+        self._kept: list[tuple[Located, Tensor]] = []  # and the elements of the frames, which bonds come without
 
     def __iter__(self) -> Iterator[Bonds]:
         """The bonds of each portion that carry messages, between atoms of the molecule."""
@@ -151,25 +151,34 @@ class Messages:
             yield portion, pairs
 
     def _near_ones(self) -> Iterator[Located]:
-        yield from self._kept
+        for (portion, edges, pairs), elements in self._kept:
+            frames = self._net.frames.unpacked(elements)
+            yield portion, edges._replace(frames=frames), pairs._replace(frames=frames)
         for which in self._near[len(self._kept) :]:
-            found = self._located(self._graph.portion(which))
-            self._room -= _bytes(*found)
+            portion, edges, pairs = self._located(self._graph.portion(which))
+            elements, none = self._net.frames.packed(pairs.frames), pairs.frames.of(torch.empty(0, dtype=torch.int64))
+            bare = portion, edges._replace(frames=none), pairs._replace(frames=none)
+            self._room -= _bytes(portion, pairs, elements)
             if self._room > 0:  # from then on it stays below
-                self._kept.append(found)
-            yield found
+                self._kept.append((bare, elements))
+            yield portion, edges, pairs
 
     def _located(self, portion: Portion) -> Located:
         [(edges, pairs)] = self._net._bonds(portion.graph)
         ends = torch.from_numpy(portion.atoms)[portion.graph.pairs]
-        bare = portion.graph.with_inputs(torch.empty(0, 0, dtype=torch.float64))  # the bonds hold their features
-        return replace(portion, graph=bare), edges._replace(pairs=ends), pairs._replace(pairs=ends)
+        return replace(portion, graph=_bare(portion.graph)), edges._replace(pairs=ends), pairs._replace(pairs=ends)
 
 
-def _bytes(portion: Portion, _: Bonds, pairs: Bonds) -> int:
-    """What a portion takes whose bonds are all near."""
-    graph, bonds = portion.graph, (pairs.frames.matrices, *pairs.radial, *pairs.inputs)
-    return sum(part.nbytes for part in (*bonds, pairs.pairs, graph.offsite_values, graph.offsite_places))
+def _bare(graph: HamiltonianGraph) -> HamiltonianGraph:
+    """A graph without what only bonds and whole matrices need."""
+    nowhere = torch.empty(0, 2, dtype=torch.int64)
+    return replace(graph.with_inputs(nowhere.double()), onsite_places=nowhere, offsite_places=nowhere)
+
+
+def _bytes(portion: Portion, pairs: Bonds, elements: Tensor) -> int:
+    """What is kept of a portion whose bonds are all near takes."""
+    parts = (elements, *pairs.radial, *pairs.inputs, pairs.pairs, portion.graph.offsite_values)
+    return sum(part.nbytes for part in parts)
 
 
 @torch.inference_mode()

@@ -5,8 +5,8 @@ SO(3)); here with the mirrors that contain the bond, so that the network is equi
 carry natural (p = (−1)^l) and unnatural parity in separate channels. See `hampred.nn.frames`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from hampred.nn.norm import DegreeLinear, degree_index
 from hampred.nn.radial import RadialBasis, RadialNetwork, envelope
 
 PORTION = 256
-"""Bonds that a processor works on at once where no gradient is asked for: few enough for its caches."""
+"""Bonds or atoms that a processor works on at once where no gradient is asked for: few enough for its caches."""
 
 
 class Bonds(NamedTuple):
@@ -46,6 +46,29 @@ class Bonds(NamedTuple):
 
 Ends = tuple[Tensor, Tensor]
 """What atoms bring to their bonds, as the first and as the second atom: each [n_atoms, (lmax+1)², C_n + C_u]."""
+
+
+Parts = TypeVar("Parts", bound=Sequence[Tensor])
+
+
+def in_portions(function: Callable[[Features], Parts], x: Features) -> Parts:
+    """What a function of each atom by itself gives, portion by portion where no gradient is asked of a processor.
+
+    Args:
+        function: From features of some atoms to tensors [n, …].
+        x: Features of all atoms.
+    """
+    n = len(x.natural)
+    if torch.is_grad_enabled() or x.natural.device.type != "cpu" or n <= PORTION:
+        return function(x)
+    whole: list[Tensor] = []
+    for rows in torch.arange(n).tensor_split(-(-n // PORTION)):
+        some = slice(int(rows[0]), int(rows[-1]) + 1)
+        parts = function(Features(*(part[some] for part in x)))
+        whole = whole or [part.new_empty(n, *part.shape[1:]) for part in parts]
+        for column, part in zip(whole, parts):
+            column[some] = part
+    return cast(Parts, whole)
 
 
 class NeighborDensity(nn.Module):
@@ -177,12 +200,12 @@ class Interaction(nn.Module):
 
     def forward(self, x: Features, edges: Iterable[Bonds]) -> Features:
         """New features of the atoms from the edges, which come in portions."""
-        ends: Ends = self.convolution.ends(self.norm(x))
+        ends = in_portions(lambda some: self.convolution.ends(self.norm(some)), x)
         x = Features(*(nn.functional.pad(part, (0, added)) for part, added in zip(x, self.added)))  # a copy
         for bonds in edges:
             for part, message in zip(x, self._messages(ends, bonds)):
                 part.index_add_(0, bonds.pairs[:, 0], message)
-        return x + self.update(x)
+        return Features(*in_portions(lambda some: some + self.update(some), x))
 
     def _messages(self, ends: Ends, bonds: Bonds) -> Features:
         """What each bond [n_bonds, …] brings to its first atom."""
@@ -348,15 +371,18 @@ class BondFrameNet(HamiltonianNet):
         sets = zip(self._onsite(x), offsite)
         return [BlockCoefficients(*parts) for parts in sets], self._hidden(x)
 
-    def _onsite(self, x: Features) -> list[Tensor]:
+    def _onsite(self, x: Features) -> Sequence[Tensor]:
         """Sets of coefficients of the onsite blocks [n_atoms, D]."""
-        atoms = x + self.onsite_update(x)
-        return self.onsite_places.gather(*(f(part) for f, part in zip(self.onsite_out, atoms)))
+
+        def found(some: Features) -> list[Tensor]:
+            atoms = some + self.onsite_update(some)
+            return self.onsite_places.gather(*(f(part) for f, part in zip(self.onsite_out, atoms)))
+
+        return in_portions(found, x)
 
     def _pair_ends(self, x: Features) -> Ends:
         """What the atoms bring to the blocks of their pairs."""
-        ends: Ends = self.pair_convolution.ends(self.norm(x))
-        return ends
+        return in_portions(lambda some: self.pair_convolution.ends(self.norm(some)), x)
 
     def _offsite(self, ends: Ends, pairs: Bonds) -> list[Tensor]:
         """Sets of coefficients of the blocks of pairs [n_pairs, D]."""
