@@ -155,13 +155,19 @@ class Messages:
             frames = self._net.frames.unpacked(elements)
             yield portion, edges._replace(frames=frames), pairs._replace(frames=frames)
         for which in self._near[len(self._kept) :]:
-            portion, edges, pairs = self._located(self._graph.portion(which))
-            elements, none = self._net.frames.packed(pairs.frames), pairs.frames.of(torch.empty(0, dtype=torch.int64))
+            found = self._located(self._graph.portion(which))
+            if self._room > 0:
+                self._keep(*found)
+            yield found
+
+    def _keep(self, portion: Portion, edges: Bonds, pairs: Bonds) -> None:
+        """Keeps a portion whose bonds are all near, if there is room; after the first without, there is none."""
+        elements, none = self._net.frames.packed(pairs.frames), pairs.frames.of(torch.empty(0, dtype=torch.int64))
+        parts = (elements, *pairs.radial, *pairs.inputs, pairs.pairs, portion.graph.offsite_values)
+        self._room -= sum(part.nbytes for part in parts)
+        if self._room > 0:
             bare = portion, edges._replace(frames=none), pairs._replace(frames=none)
-            self._room -= _bytes(portion, pairs, elements)
-            if self._room > 0:  # from then on it stays below
-                self._kept.append((bare, elements))
-            yield portion, edges, pairs
+            self._kept.append((bare, elements))
 
     def _located(self, portion: Portion) -> Located:
         [(edges, pairs)] = self._net._bonds(portion.graph)
@@ -173,12 +179,6 @@ def _bare(graph: HamiltonianGraph) -> HamiltonianGraph:
     """A graph without what only bonds and whole matrices need."""
     nowhere = torch.empty(0, 2, dtype=torch.int64)
     return replace(graph.with_inputs(nowhere.double()), onsite_places=nowhere, offsite_places=nowhere)
-
-
-def _bytes(portion: Portion, pairs: Bonds, elements: Tensor) -> int:
-    """What is kept of a portion whose bonds are all near takes."""
-    parts = (elements, *pairs.radial, *pairs.inputs, pairs.pairs, portion.graph.offsite_values)
-    return sum(part.nbytes for part in parts)
 
 
 @torch.inference_mode()
