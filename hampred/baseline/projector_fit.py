@@ -127,7 +127,7 @@ def _equations(
 ) -> Iterator[tuple[IntArray, Array, Array]]:
     """Places of the unknowns [m], their features [m, n_values] and the target [n_values] of a label, in each basis.
 
-    Squares of the difference sum to a mean squared error, in the atomic orbitals and, of molecules, orthonormal ones.
+    Squares of the difference sum to the mean square of a row, in the atomic orbitals and, of molecules, orthonormal ones.
     """
     s, t, layout = integrals.overlap, integrals.kinetic, integrals.layout
     powers = (0, 1) if sample.atoms.pbc.any() else (0,)  # in molecules slopes make ghost states of unseen surroundings
@@ -164,13 +164,14 @@ def _equations(
 def _orthogonalised(matrices: Array, s: BlockMatrix) -> Array:
     """Elements of symmetric matrices [m, n_values] in an orthonormal basis, weighted [m, n (n + 1) / 2], n orbitals.
 
-    Squares sum to the mean square of an element. In such a basis an error is as large as the orbitals feel it: one that
+    Squares sum to the mean square of a row, which does not fall with the size of a molecule as that of an element does:
+    small molecules would have the say. In such a basis an error is as large as the orbitals feel it: one that
     is not shaped like the overlap is blown up by S⁻¹, and can become a state that is not there.
     """
     n = s.layout.n_orbitals
     inverse = np.linalg.inv(np.linalg.cholesky(s.to_dense() + DEPENDENT * np.eye(n)))
     upper = np.triu_indices(n)
-    weights = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0)) / n
+    weights = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0)) / np.sqrt(n)
     found = np.empty((len(matrices), len(weights)))
     for k, values in enumerate(matrices):
         found[k] = (inverse @ s.with_values(values).to_dense() @ inverse.T)[upper] * weights
@@ -180,7 +181,7 @@ def _orthogonalised(matrices: Array, s: BlockMatrix) -> Array:
 def _weighted(features: Array, target: Array, s: BlockMatrix, sample: Any) -> tuple[Array, Array]:
     """Features and target with weights, of the pairs (i, j, R) and (j, i, −R) only one."""
     half = s.once
-    weights = np.where(s.onsite, 1.0, np.sqrt(2.0))[s.pair_of_value] / np.sqrt(len(s.values))
+    weights = np.where(s.onsite, 1.0, np.sqrt(2.0))[s.pair_of_value] / np.sqrt(s.layout.n_orbitals)
     kept = half[s.pair_of_value]
     weights = weights[kept]
     features, target, unity = features[:, kept], target[kept] * weights, s.values[kept] * weights
