@@ -127,7 +127,8 @@ def _equations(
 ) -> Iterator[tuple[IntArray, Array, Array]]:
     """Places of the unknowns [m], their features [m, n_values] and the target [n_values] of a label, in each basis.
 
-    Squares of the difference sum to the mean square of a row, in the atomic orbitals and, of molecules, orthonormal ones.
+    Squares of the difference sum to the mean square of a row, in the atomic orbitals and, of molecules, in orthonormal
+    ones.
     """
     s, t, layout = integrals.overlap, integrals.kinetic, integrals.layout
     powers = (0, 1) if sample.atoms.pbc.any() else (0,)  # in molecules slopes make ghost states of unseen surroundings

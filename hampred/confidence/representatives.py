@@ -5,16 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import cdist, pdist
 
 from hampred.confidence.familiarity import Familiarity, KnownAtoms, evenly
 
 Array = NDArray[np.float64]
-Points = NDArray[np.float32]
 Report = Callable[[str, int, int], None]
 
-MOST_TARGETS = 2000
-"""Atoms of each element, evenly over the pool, whose variances are added up."""
+MOST_CENTRES = 400
+"""Atoms of each element, evenly over the pool, on which the kernel is expanded."""
+
+RANK = 1e-4
+"""Directions in which the kernel is smaller, in units of the largest, are left out."""
+
+NOISE = 0.03
+"""Of what a label tells of an atom, in units of the variance without labels: what a network does not make of it."""
 
 ALIKE = 0.1
 """Smallest length ℓ, in widths of the invariants in the training labels: a pool of one atom, or of atoms all alike."""
@@ -24,43 +29,50 @@ REACH = 2.0
 
 
 class Doubt:
-    """What is unknown of the atoms of one element in a pool: variances of a Gaussian process with the nearest label.
+    """What is unknown of the atoms of one element in a pool: variances of a Gaussian process, given those labelled.
 
-    Attributes:
-        variance: 1 − exp(−d²/ℓ²) of some of the atoms [n_targets], with the distance d from the nearest labelled atom.
+    The kernel is exp(−d²/ℓ²), written as a dot product of features by its values at some atoms of the pool, the centres
+    (Nyström: Williams and Seeger, NIPS 13, 682 (2000)), so that the process is a linear regression on these features
+    (Rasmussen and Williams 2006, section 2.1).
     """
 
     def __init__(self, known: KnownAtoms, invariants: Sequence[Array], shares: Sequence[float]) -> None:
         """Takes the known atoms of the element, and of each structure invariants [n_atoms, d] and an atom's share."""
-        self._atoms = [known.points(rows).astype(np.float32) for rows in invariants]
-        every = np.concatenate(self._atoms)
-        some = evenly(len(every), MOST_TARGETS)
-        self._targets = every[some]
-        counts = np.repeat(np.asarray(shares), [len(rows) for rows in invariants])
-        self._counts = counts[some] * len(every) / len(some)
-        self._norms = (self._targets**2).sum(axis=1)
-        apart = pdist(self._targets)
+        atoms = [known.points(rows) for rows in invariants]
+        every = np.concatenate(atoms)
+        self._centres = every[evenly(len(every), MOST_CENTRES)]
+        apart = pdist(self._centres)
         self._length = max(REACH * float(np.median(apart)) if len(apart) else 0.0, ALIKE)
-        self.variance = self._variance(known.points(known.rows).astype(np.float32))
+        sizes, directions = np.linalg.eigh(self._kernel(self._centres))
+        kept = sizes > RANK * sizes[-1]
+        self._directions = directions[:, kept] / np.sqrt(sizes[kept])
+        self._features = [self._kernel(rows) @ self._directions for rows in atoms]
+        targets = sum(share * of.T @ of for share, of in zip(shares, self._features))
+        self._targets = np.asarray(targets)
+        labelled = self._kernel(known.points(known.rows)) @ self._directions
+        told = labelled.T @ labelled * (known.count / max(len(known.rows), 1) / NOISE)
+        self._covariance = np.linalg.inv(np.eye(len(told)) + told)
+        self._worth = self._covariance @ self._targets @ self._covariance
 
     def gain(self, structure: int) -> float:
         """By how much the variances, each times its share, would fall in all if a structure were labelled."""
-        if not len(self._atoms[structure]):
-            return 0.0
-        return float(self._counts @ np.maximum(self.variance - self._variance(self._atoms[structure]), 0))
+        x = self._features[structure]
+        return float(np.trace(np.linalg.solve(self._told(x), x @ self._worth @ x.T)))
 
     def learn(self, structure: int) -> None:
         """Adds a structure to the labelled ones."""
-        if len(self._atoms[structure]):
-            self.variance = np.minimum(self.variance, self._variance(self._atoms[structure]))
+        x = self._features[structure]
+        ours = x @ self._covariance
+        self._covariance = self._covariance - ours.T @ np.linalg.solve(self._told(x), ours)
+        self._worth = self._covariance @ self._targets @ self._covariance
 
-    def _variance(self, points: Points) -> Points:
-        """What would be unknown of each target if some points, or none, were all that is labelled [n_targets]."""
-        return -np.expm1(-self._squares(points).min(axis=1, initial=np.inf) / self._length**2)
+    def _told(self, x: Array) -> Array:
+        """Covariance of the labels of some atoms [n, n] from their features."""
+        return np.asarray(x @ self._covariance @ x.T + NOISE * np.eye(len(x)))
 
-    def _squares(self, points: Points) -> Points:
-        """Squared distances of the targets from some points [n_targets, n]."""
-        return np.maximum(self._norms[:, None] + (points**2).sum(axis=1) - 2 * self._targets @ points.T, 0)
+    def _kernel(self, points: Array) -> Array:
+        """exp(−d²/ℓ²) between some points [n, d] and the centres [n, n_centres]."""
+        return np.exp(-cdist(points, self._centres, "sqeuclidean") / self._length**2)
 
 
 def most_representative(
@@ -72,13 +84,13 @@ def most_representative(
 ) -> list[int]:
     """Structures whose labels would say most about the atoms of a pool, one after the other.
 
-    Errors grow with the distance from the nearest label in the last layer of a network (Janet et al., Chem. Sci. 10,
-    7913 (2019)), and a network of finite reach learns from atoms. The structure is taken that lowers the mean variance
-    (see `Doubt`) of the atoms of a structure most, summed over the pool, then the next, with the first one counted as
-    labelled: what many atoms of the pool resemble comes first, nothing twice, and a broken structure that resembles
-    nothing else counts as one structure (greedy facility location, within 1 − 1/e of the best choice: Nemhauser, Wolsey
-    and Fisher, Math. Program. 14, 265 (1978)). Gains only fall from one choice to the next, so that few of them are
-    computed again (Minoux 1978).
+    Errors grow with the distance from the labels in the last layer of a network (Janet et al., Chem. Sci. 10, 7913
+    (2019)), and a network of finite reach learns from atoms. The structure is taken that lowers the mean variance (see
+    `Doubt`) of the atoms of a structure most, summed over the pool, then the next, with the first one counted as
+    labelled (Bayesian A-optimal design: Chaloner and Verdinelli, Statist. Sci. 10, 273 (1995)): what many atoms of the
+    pool resemble comes first, what is known already hardly counts, and a broken structure that resembles nothing else
+    counts as one structure. Gains fall from one choice to the next, so that few of them are computed again (Minoux
+    1978).
 
     Args:
         familiarity: Of the training labels.
