@@ -98,7 +98,7 @@ class Projectors:
             )
 
     def fit(self, samples: Iterable[Any]) -> None:
-        """Fits y, t and w to labels: least squares of the mean squared error of each structure.
+        """Fits y, t and w to labels: least squares of the mean squared row of the error of each structure.
 
         H of a crystal is known up to μS; a number μ of each crystal is fitted along.
 
