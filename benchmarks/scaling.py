@@ -1,11 +1,10 @@
 """How do time and memory of a prediction grow with the molecule, from 10 to 3,000 atoms, stage by stage?
 
-Clusters of water (1 g/cm³, on face-centred sites in random orientations), columns of water of one cross-section, and
-alkane chains. All stages but the diagonalisation should cost linear time; the orbitals around the gap come from a
-factorisation of H − σS (`hampred.electronic.sparse_eigen`). In a cluster of finite size an atom has more neighbours the
-larger the cluster is, until all but its surface is bulk; a column or a chain shows the cost of an atom by itself.
+Droplets of liquid water, columns of it of one cross-section, and alkane chains. All stages but the diagonalisation should cost linear time; the orbitals around the gap come from a
+factorisation of H − σS (`hampred.electronic.sparse_eigen`). In a droplet an atom has more neighbours the
+larger the droplet is, until all but its surface is bulk; a column or a chain shows the cost of an atom by itself.
 
-    python benchmarks/scaling.py [--max-atoms N] [--systems cluster column chain] [--model RUN] [--out scaling]
+    python benchmarks/scaling.py [--max-atoms N] [--systems droplet column chain] [--model RUN] [--out scaling]
 
 Without ``--model``, the baseline is fitted to a few labels made on the spot and the network has random weights of small
 width: the time is that of a trained model, the energies are about those of the baseline.
@@ -24,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ase import Atoms
-from ase.build import molecule
+from ase.io import read
 from record import arguments_of, print_table, run, say, write_record
 
 import hampred
@@ -35,7 +34,6 @@ from hampred.config import LevelConfig
 from hampred.data.system import half_baseline
 from hampred.electronic.sparse_eigen import SparseEigenproblem
 from hampred.electronic.sparse_state import SparseState
-from hampred.harmonics import random_rotation
 from hampred.inference import Predictor
 from hampred.interop.integrals import Integrals
 from hampred.interop.neighbors import neighbor_pairs
@@ -53,31 +51,26 @@ FITTED_FROM, LARGE_FROM = 100, 1000
 CHECKED = 10_000
 """Orbitals up to which a factorisation proves that the truncated S is positive definite."""
 
-SITE = (4 * 18.015 / 0.602214) ** (1 / 3)
-"""Edge of a cubic cell with four water molecules at 1 g/cm³, Å."""
+LIQUID = Path(__file__).with_name("liquid_water.xyz")
+"""125 molecules in a periodic box (`liquid_water.py`)."""
 
 NET = {"cutoff": 5.0, "pair_cutoff": 5.0, "inputs": ["overlap", "baseline"], "forms": ["covariant"]}
 """Without blocks beyond 5 Å small organic molecules are predicted as well as with them (`ablations.py`)."""
 
 
 def water(n: int, column: bool = False, seed: int = 0) -> Atoms:
-    """A ball of n molecules, or a column of 10 Å by 10 Å; of ten orientations each takes the one with most room."""
-    generator, shape = np.random.default_rng(seed), molecule("H2O").positions
-    shape = shape - shape[0]
-    reach = n if column else int(np.ceil((n / 4) ** (1 / 3))) + 2
-    width = 1 if column else reach
-    grid = np.stack(np.meshgrid(*2 * [np.arange(-width, width)], np.arange(-reach, reach), indexing="ij"), -1)
-    faces = 0.5 * np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]])
-    sites = SITE * (grid.reshape(-1, 1, 3) + faces).reshape(-1, 3)
-    far = np.abs(sites[:, 2]) if column else np.linalg.norm(sites, axis=1)
-    sites = sites[np.lexsort((*sites.T, np.round(far, 6)))[:n]]
-    placed = np.empty((0, 3))
-    for site in sites:
-        near = placed[np.linalg.norm(placed - site, axis=1) < 6.0]
-        trials = [shape @ random_rotation(generator).T + site for _ in range(10)]
-        room = [np.linalg.norm(near[:, None] - x, axis=-1).min(initial=9.0) for x in trials]
-        placed = np.concatenate([placed, trials[int(np.argmax(room))]])
-    return Atoms([8, 1, 1] * n, placed)
+    """n molecules of liquid water: those nearest to some point, or a column of 10 Å by 10 Å around it."""
+    box = read(LIQUID)
+    edge, volume = box.cell[0, 0], 3 * box.get_volume() / len(box)
+    reach = int(np.ceil((n * volume / 200 if column else np.cbrt(n * volume)) / edge)) + 1
+    across = 2 if column else reach
+    images = np.stack(np.meshgrid(*2 * [np.arange(-across, across)], np.arange(-reach, reach), indexing="ij"), -1)
+    centre = np.random.default_rng(seed).uniform(0, edge, 3)
+    molecules = (box.positions.reshape(-1, 3, 3) + edge * images.reshape(-1, 1, 1, 3) - centre).reshape(-1, 3, 3)
+    if column:
+        molecules = molecules[np.abs(molecules[:, 0, :2]).max(axis=1) < 5]
+    far = np.abs(molecules[:, 0, 2]) if column else np.linalg.norm(molecules[:, 0], axis=1)
+    return Atoms([8, 1, 1] * n, molecules[np.argsort(far)[:n]].reshape(-1, 3))
 
 
 def alkane(n: int) -> Atoms:
@@ -93,7 +86,7 @@ def alkane(n: int) -> Atoms:
 
 
 SYSTEMS = {
-    "cluster": lambda n: water(max(n // 3, 1)),
+    "droplet": lambda n: water(max(n // 3, 1)),
     "column": lambda n: water(max(n // 3, 1), column=True),
     "chain": lambda n: alkane(max((n - 2) // 3, 2)),
 }

@@ -15,7 +15,7 @@ from untrained import crystal_model
 
 from hampred.confidence import Calibration, Familiarity, most_representative
 from hampred.confidence.calibration import LEVELS, SHARE, weighted_quantile
-from hampred.confidence.representatives import NOISE
+from hampred.confidence.representatives import NOISE, REACH
 from hampred.errors import HampredError
 from hampred.harmonics import random_rotation
 from hampred.inference import Predictor
@@ -238,7 +238,7 @@ def doubt(known: Familiarity, labels: list, pool: list) -> float:
             part.points(np.concatenate([invariants[numbers == z] for numbers, invariants in structures]))
             for structures in (pool, labels)
         )
-        length = 2 * np.median(pdist(ours))
+        length = REACH * np.median(pdist(ours))
         mixed, among = (np.exp(-((cdist(points, theirs) / length) ** 2)) for points in (ours, theirs))
         told = np.einsum("ij,ji->i", mixed, np.linalg.solve(among + NOISE * np.eye(len(among)), mixed.T))
         total += (WEIGHTS[z] / sizes[all_numbers == z] * (1 - told)).sum()
