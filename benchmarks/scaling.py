@@ -1,8 +1,9 @@
 """How do time and memory of a prediction grow with the molecule, from 10 to 3,000 atoms, stage by stage?
 
-Droplets of liquid water, columns of it of one cross-section, and alkane chains. All stages but the diagonalisation should cost linear time; the orbitals around the gap come from a
-factorisation of H − σS (`hampred.electronic.sparse_eigen`). In a droplet an atom has more neighbours the
-larger the droplet is, until all but its surface is bulk; a column or a chain shows the cost of an atom by itself.
+Droplets and columns cut from liquid water (`liquid_water.xyz`), and alkane chains. All stages but the diagonalisation
+should cost linear time; the orbitals around the gap come from a factorisation of H − σS
+(`hampred.electronic.sparse_eigen`). In a droplet an atom has more neighbours the larger the droplet is, until all but
+its surface is bulk; a column or a chain shows the cost of an atom by itself.
 
     python benchmarks/scaling.py [--max-atoms N] [--systems droplet column chain] [--model RUN] [--out scaling]
 
