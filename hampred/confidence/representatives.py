@@ -24,7 +24,7 @@ NOISE = 0.03
 ALIKE = 0.1
 """Smallest length ℓ, in widths of the invariants in the training labels: a pool of one atom, or of atoms all alike."""
 
-REACH = 0.75
+REACH = 2.0
 """Length ℓ over which a label tells something, in units of the median distance between the atoms of the pool."""
 
 
