@@ -199,7 +199,7 @@ def test_scaling_benchmark(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["scaling.py", *map(str, words)])
     runpy.run_path(str(folder / "scaling.py"), run_name="__main__")
     record = json.loads((tmp_path / "scaling.json").read_text())
-    assert set(record["results"]) == {"cluster", "column", "chain"} and "eigen / s" in capsys.readouterr().out
+    assert set(record["results"]) == {"droplet", "column", "chain"} and "eigen / s" in capsys.readouterr().out
     for (row,) in record["results"].values():
         assert row["overlap_negative_eigenvalues"] == 0 and row["largest_residual_Eh"] < 1e-8
         assert len(row["levels_Eh"]) == 4 and row["stages"]["baseline"]["peak_GiB"] > 0
