@@ -3,7 +3,9 @@
 Droplets and columns cut from liquid water (`liquid_water.xyz`), and alkane chains. All stages but the diagonalisation
 should cost linear time; the orbitals around the gap come from a factorisation of H − σS
 (`hampred.electronic.sparse_eigen`). In a droplet an atom has more neighbours the larger the droplet is, until all but
-its surface is bulk; a column or a chain shows the cost of an atom by itself.
+its surface is bulk; a column or a chain shows the cost of an atom by itself. Small ones are cut from several places in
+the liquid, since no two have equally many neighbours, and every prediction has a process of its own, as it would from
+the command line: fresh memory costs a large molecule much, and must cost a small one its share.
 
     python benchmarks/scaling.py [--max-atoms N] [--systems droplet column chain] [--model RUN] [--out scaling]
 
@@ -16,41 +18,35 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")  # virtual machines take their time to find huge pages
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.io import read
 from record import arguments_of, print_table, run, say, write_record
+from stages import LINEAR, in_own_process, measure
 
 import hampred
 from data_gen.backends.pyscf_molecule import PySCFMolecule
 from hampred.baseline import make_baseline
 from hampred.basis import OrbitalBasis
 from hampred.config import LevelConfig
-from hampred.data.system import half_baseline
-from hampred.electronic.sparse_eigen import SparseEigenproblem
-from hampred.electronic.sparse_state import SparseState
 from hampred.inference import Predictor
-from hampred.interop.integrals import Integrals
-from hampred.interop.neighbors import neighbor_pairs
 from hampred.interop.overlap_range import NEGLIGIBLE
 from hampred.large import require_local
-from hampred.model_file import Model
+from hampred.model_file import Model, save_model
 from hampred.nn.models import build_net
-from hampred.nn.portions import LargeGraph, corrected, correction_blocks
 
 SIZES = (10, 30, 100, 300, 1000, 3000)
-LINEAR = ("graph", "overlap", "baseline", "network", "assembly")
 FITTED_FROM, LARGE_FROM = 100, 1000
 """Atoms from which exponents are fitted, and once more."""
 
-CHECKED = 10_000
-"""Orbitals up to which a factorisation proves that the truncated S is positive definite."""
+PLACES = 8
+"""At most so many molecules of one size are predicted, if together they have no more atoms than the largest size."""
+
+MEANS = ("linear_wall_s", "linear_cpu_s", "overlap_elements", "pairs")
 
 LIQUID = Path(__file__).with_name("liquid_water.xyz")
 """125 molecules in a periodic box (`liquid_water.py`)."""
@@ -86,10 +82,10 @@ def alkane(n: int) -> Atoms:
     return Atoms([6] * n + [1] * (2 * n + 2), np.concatenate([carbons, hydrogens, ends]))
 
 
-SYSTEMS = {
-    "droplet": lambda n: water(max(n // 3, 1)),
-    "column": lambda n: water(max(n // 3, 1), column=True),
-    "chain": lambda n: alkane(max((n - 2) // 3, 2)),
+SYSTEMS = {  # of so many atoms, at some place
+    "droplet": lambda n, place: water(max(n // 3, 1), seed=place),
+    "column": lambda n, place: water(max(n // 3, 1), column=True, seed=place),
+    "chain": lambda n, place: alkane(max((n - 2) // 3, 2)),
 }
 
 
@@ -110,66 +106,16 @@ def quick_model() -> Predictor:
     return Predictor(Model(net, baseline, backend.level))
 
 
-class Stages:
-    """Wall seconds, CPU seconds and peak memory (GiB) of each stage of one prediction."""
-
-    def __init__(self) -> None:
-        self.figures: dict[str, dict[str, float]] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measures what happens inside."""
-        Path("/proc/self/clear_refs").write_text("5")  # sets the peak back
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        figures = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
-        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        self.figures[name] = figures | {"peak_GiB": int(status["VmHWM"].split()[0]) / 2**20}
-        say(f"  {name}: {figures['wall_s']:.2f} s, {self.figures[name]['peak_GiB']:.2f} GiB")
-
-
-def measure(predictor: Predictor, atoms: Atoms, k: int) -> dict:
-    """One prediction as `hampred.large.predict_large` makes it, and k orbitals on each side of the gap."""
-    (net, baseline), stages = require_local(predictor), Stages()
-    integrals = Integrals(atoms, predictor.level.basis)
-    with stages.stage("overlap"):
-        overlap = integrals.half_overlap
-    with stages.stage("baseline"):
-        h0 = half_baseline(baseline, integrals)
-    known = {"overlap": overlap, "baseline": h0}
-    with stages.stage("graph"):
-        graph = LargeGraph(integrals, net, [known[name] for name in net.inputs])
-    with stages.stage("network"):
-        blocks = correction_blocks(net, graph)
-    with stages.stage("assembly"):
-        h = corrected(net, graph, h0, blocks)
-        s = integrals.to_sparse(overlap)
-    state = SparseState(atoms, graph.layout, h, s, integrals.n_electrons // 2)
-    del blocks, known, h0, overlap, graph, integrals
-    with stages.stage("eigen"):
-        frontier = state.frontier(k)
-    checked = s.shape[0] <= CHECKED
-    residual = h @ frontier.coefficients - (s @ frontier.coefficients) * frontier.energies
-    return {
-        "formula": atoms.get_chemical_formula(),
-        "n_atoms": len(atoms),
-        "n_orbitals": s.shape[0],
-        "overlap_elements": int(s.nnz),
-        "pairs": pairs_within(atoms, net.pair_cutoff),
-        "linear_wall_s": sum(stages.figures[name]["wall_s"] for name in LINEAR),
-        "linear_cpu_s": sum(stages.figures[name]["cpu_s"] for name in LINEAR),
-        "stages": stages.figures,
-        "homo_Eh": frontier.homo,
-        "lumo_Eh": frontier.lumo,
-        "overlap_negative_eigenvalues": SparseEigenproblem(s, s).factorised(0.0).n_negative if checked else None,
-        "levels_Eh": frontier.energies.tolist(),
-        "largest_residual_Eh": float(np.linalg.norm(residual, axis=0).max()),
+def averaged(rows: list[dict]) -> dict:
+    """The first of some predictions of like molecules, with the mean times and numbers of all of them."""
+    found = dict(rows[0])
+    for key in MEANS:
+        found[key] = mean(row[key] for row in rows)
+    found["stages"] = rows[0]["stages"] | {
+        name: {kind: mean(row["stages"][name][kind] for row in rows) for kind in rows[0]["stages"][name]}
+        for name in LINEAR
     }
-
-
-def pairs_within(atoms: Atoms, cutoff: float) -> int:
-    """Pairs of atoms, the least that anything local has to look at; molecules with a surface have fewer for each."""
-    return len(neighbor_pairs(atoms, cutoff)[0])
+    return found | {"n_places": len(rows)}
 
 
 def fitted_rows(rows: list[dict], first: int = FITTED_FROM) -> list[dict]:
@@ -233,22 +179,32 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=5, help="orbitals on each side of the gap")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    predictor = hampred.load(options.model) if options.model else quick_model()
+    model = options.model or options.out / "model.safetensors"
+    if not options.model:
+        save_model(model, quick_model().model)
+    predictor = hampred.load(model)
     require_local(predictor)
 
     results: dict[str, list[dict]] = {name: [] for name in options.systems}
     slopes: dict[str, dict[str, float]] = {}
     for name in options.systems:
         for size in [size for size in SIZES if size <= options.max_atoms]:
-            atoms = SYSTEMS[name](size)
-            say(f"{name}: {len(atoms)} atoms")
-            results[name].append(measure(predictor, atoms, options.k))
+            results[name].append(averaged(predictions(model, name, size, options.k)))
             slopes[name] = exponents(results[name])
             figures = {"results": results, "exponents": slopes, "net": predictor.model.net.settings()}
             figures |= {"overlap_threshold": NEGLIGIBLE, "baseline": predictor.baseline_name}
             write_record(options.out / "scaling.json", figures)
     report(results, slopes)
+
+
+def predictions(model: Path, name: str, size: int, k: int) -> list[dict]:
+    """Molecules of one size at different places; k orbitals on each side of the gap of the first one."""
+    found = []
+    for place in range(min(max(SIZES[-1] // size, 1), PLACES) if size >= FITTED_FROM else 1):
+        first, atoms = SYSTEMS[name](SIZES[0], place), SYSTEMS[name](size, place)
+        say(f"{name}: {len(atoms)} atoms, place {place}")
+        found.append(in_own_process(measure, model, first, atoms, 0 if place else k))
+    return found
 
 
 if __name__ == "__main__":

@@ -115,7 +115,6 @@ def predict_large(predictor: Predictor, atoms: Atoms, charge: int | None = None)
     integrals = Integrals(atoms, predictor.level.basis, charge)
     known = {"overlap": integrals.half_overlap, "baseline": half_baseline(baseline, integrals)}
     graph = LargeGraph(integrals, net, [known[name] for name in net.inputs])
-    h = corrected(net, graph, known["baseline"], correction_blocks(net, graph))
-    s = integrals.to_sparse(known["overlap"])
+    h, s = corrected(net, graph, known["baseline"], correction_blocks(net, graph))
     notes = predictor.beyond(atoms, charge)
     return SparseState(atoms, integrals.layout, h, s, integrals.n_electrons // 2, charge, notes)

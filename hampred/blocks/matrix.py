@@ -1,7 +1,7 @@
 """BlockMatrix: a one-electron matrix as blocks M_ij(R) between the orbitals of two atoms."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.special import cosdg, sindg
 
 from hampred.basis import BasisLayout
+from hampred.blocks.row_order import RowOrder
 from hampred.errors import HampredError
 
 Array = NDArray[np.float64]
@@ -34,25 +35,6 @@ PLACES = [
     "row_order",
 ]
 """What follows from layout and pairs alone."""
-
-
-@dataclass(frozen=True, eq=False)
-class RowOrder:
-    """The values of a matrix row by row, as sparse matrices hold them.
-
-    Attributes:
-        index: Place of each in the list of values [n_values].
-        columns: Column of each [n_values].
-        starts: First one of each row, with their number at the end [n_orbitals + 1].
-    """
-
-    index: NDArray[np.integer]
-    columns: NDArray[np.integer]
-    starts: NDArray[np.integer]
-
-    def sparse(self, values: Array) -> csr_array:
-        """The matrix with these values [n_orbitals, n_orbitals]."""
-        return csr_array((values[self.index], self.columns, self.starts), shape=2 * (len(self.starts) - 1,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,34 +182,29 @@ class BlockMatrix:
         """
         if self.row_order is None:
             return csr_array((self.values, (self.rows, self.columns)), shape=2 * (self.layout.n_orbitals,))
-        return self.row_order.sparse(self.values)
+        return self.row_order.sparse(self.values[self.row_order.index])
+
+    def sparse_from(self, halves: Sequence["BlockMatrix"]) -> list[csr_array]:
+        """Hermitian matrices on these pairs, sorted by (i, j), from their halves, as `completed` takes them.
+
+        Args:
+            halves: On one list of pairs, which holds each of these or its reverse.
+
+        Returns:
+            Sparse [n_orbitals, n_orbitals]; they share the arrays that say where their elements stand.
+        """
+        order, filled = RowOrder(self), [np.empty(self.starts[-1]) for _ in halves]
+        for members, _, sources in halves[0]._sources(self):
+            here = order.place(members)
+            for values, half in zip(filled, halves):
+                values[here] = half.values[sources]
+        return [order.sparse(values) for values in filled]
 
     @cached_property
-    def row_order(self) -> "RowOrder | None":
+    def row_order(self) -> RowOrder | None:
         """The values row by row, if the pairs are sorted by (i, j) and each stands there once."""
-        return self._row_order((members, places, places) for _, _, members, places in self.groups())
-
-    def completing_order(self, half: "BlockMatrix") -> "RowOrder | None":
-        """As `row_order`, of a Hermitian matrix on these pairs from the values of its half, as `completed` takes it."""
-        return self._row_order(half._sources(self))
-
-    def _row_order(self, groups: Iterable[tuple[IntArray, IntArray, IntArray]]) -> "RowOrder | None":
-        """For groups of pairs [m], the places of their values here, and from where they are taken [m, n_i, n_j]."""
-        if (np.diff(self.pairs[:, 0] * self.layout.n_atoms + self.pairs[:, 1]) <= 0).any():
-            return None
-        sizes, starts = self.layout.sizes, self.starts
-        integer = np.int32 if starts[-1] < 2**31 else np.int64  # scipy wants one kind for all
-        index, columns = np.empty((2, starts[-1]), dtype=integer)
-        first = starts[np.searchsorted(self.pairs[:, 0], np.arange(self.layout.n_atoms + 1))]
-        lengths = np.diff(first) // sizes  # of the rows of each atom
-        for members, places, sources in groups:
-            _, n_i, n_j = places.shape
-            i, j = self.pairs[members].T
-            before = first[i] + (starts[members] - first[i]) // n_i  # blocks of one atom have equally many rows
-            here = (before[:, None] + lengths[i, None] * np.arange(n_i))[:, :, None] + np.arange(n_j)
-            index[here], columns[here] = sources, self.layout.offsets[j, None, None] + np.arange(n_j)
-        rows = [first[i] + lengths[i] * np.arange(size) for i, size in enumerate(sizes)]
-        return RowOrder(index, columns, np.append(np.concatenate(rows), starts[-1]).astype(integer))
+        rising = np.diff(self.pairs[:, 0] * self.layout.n_atoms + self.pairs[:, 1]) > 0
+        return RowOrder(self) if rising.all() else None
 
     def to_dense(self) -> Array:
         """Dense matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""
@@ -347,11 +324,16 @@ class BlockMatrix:
 
     def plus(self, other: "BlockMatrix") -> "BlockMatrix":
         """Sum with another matrix on the pairs of this one: other blocks are left out."""
-        index, values = self.find(other.pairs, other.cell_shifts), self.values.copy()
+        total = self.with_values(self.values.copy())
+        total.add(other)
+        return total
+
+    def add(self, other: "BlockMatrix") -> None:
+        """As `plus`, in place: large matrices are not copied for it."""
+        index = self.find(other.pairs, other.cell_shifts)
         for _, _, members, places in other.groups():
             known = index[members] >= 0
-            values[self._indices(index[members[known]], *places.shape[1:])] += other.values[places[known]]
-        return self.with_values(values)
+            self.values[self._indices(index[members[known]], *places.shape[1:])] += other.values[places[known]]
 
     def minus(self, other: "BlockMatrix") -> "BlockMatrix":
         """Difference of two matrices on the same list of pairs."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from hampred.basis import BasisLayout, OrbitalBasis, load_element
-from hampred.blocks.matrix import BlockMatrix, RowOrder
+from hampred.blocks.matrix import BlockMatrix
 from hampred.interop.electric_field import electric_field
 from hampred.interop.overlap_range import overlapping
 from hampred.interop.pyscf import build_mole
@@ -102,18 +102,12 @@ class Integrals:
         _ = self._skeleton.row_order  # found once, for all matrices
         return half.completed(self._skeleton)
 
-    def to_sparse(self, half: BlockMatrix) -> csr_array:
-        """The Hermitian matrix of a molecule from its half, sparse [n_orbitals, n_orbitals].
+    def to_sparse(self, *halves: BlockMatrix) -> list[csr_array]:
+        """Hermitian matrices of a molecule from their halves, sparse [n_orbitals, n_orbitals].
 
         All share the arrays that say where their elements stand.
         """
-        return self._row_order.sparse(half.values)
-
-    @cached_property
-    def _row_order(self) -> RowOrder:
-        order = self._skeleton.completing_order(self._half_skeleton)
-        assert order is not None, "pairs of a molecule are sorted and different"
-        return order
+        return self._skeleton.sparse_from(halves)
 
     @cached_property
     def electric_field(self) -> Array:

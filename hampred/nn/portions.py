@@ -201,30 +201,32 @@ def correction_blocks(net: BondFrameNet, graph: LargeGraph) -> dict[str, BlockMa
     return {name: skeleton.with_values(of_form) for name, of_form in values.items()}
 
 
-def corrected(net: BondFrameNet, graph: LargeGraph, h0: BlockMatrix, blocks: Mapping[str, BlockMatrix]) -> csr_array:
-    """H of a large molecule.
+def corrected(
+    net: BondFrameNet, graph: LargeGraph, h0: BlockMatrix, blocks: Mapping[str, BlockMatrix]
+) -> tuple[csr_array, csr_array]:
+    """H and S of a large molecule.
 
     Args:
         net: The network.
         graph: The molecule.
-        h0: Half of H0, on the pairs of `Integrals.half_overlap`, Hartree.
+        h0: Half of H0, on the pairs of `Integrals.half_overlap`, Hartree; covariant blocks are added to it in place.
         blocks: Of `correction_blocks`; those between atoms without overlap are left out.
 
     Returns:
-        Symmetric, sparse [n_orbitals, n_orbitals], Hartree.
+        H (Hartree) and S, sparse [n_orbitals, n_orbitals].
     """
     integrals = graph.integrals
     if "covariant" in blocks:
-        h0 = h0.plus(blocks["covariant"])
-    h = integrals.to_sparse(h0)
+        h0.add(blocks["covariant"])
+    h, s = integrals.to_sparse(h0, integrals.half_overlap)
     if set(net.forms) - {"covariant"}:
         fade = _fade(net, graph).to_sparse()
-        overlap = fade.multiply(integrals.to_sparse(integrals.half_overlap)).tocsr()
+        overlap = fade.multiply(s).tocsr()
         for form, factors in (("mixed", (overlap,)), ("contravariant", (overlap, overlap))):
             if form in blocks:
                 half = _product(blocks[form].to_sparse(), factors, 0.5 * fade)
                 h = h + half + half.T
-    return csr_array(h)
+    return csr_array(h), s
 
 
 def _fade(net: BondFrameNet, graph: LargeGraph) -> BlockMatrix:

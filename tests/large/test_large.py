@@ -69,11 +69,8 @@ def test_what_is_left_out_of_the_overlap_is_negligible():
 
 def test_halves_make_the_same_sparse_matrices():
     integrals = Integrals(waters(12), LEVEL.basis)
-    for half, whole in (
-        (integrals.half_overlap, integrals.overlap),
-        (integrals.half_kinetic, integrals.kinetic),
-    ):
-        found = integrals.to_sparse(half)
+    halves, wholes = (integrals.half_overlap, integrals.half_kinetic), (integrals.overlap, integrals.kinetic)
+    for half, whole, found in zip(halves, wholes, integrals.to_sparse(*halves)):
         assert found.has_canonical_format and (found != whole.to_sparse()).nnz == 0
         assert (found != found.T).nnz == 0 and len(half.values) < 0.6 * len(whole.values)
 
