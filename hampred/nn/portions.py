@@ -128,6 +128,28 @@ def _split(places: IntArray, most: int) -> list[IntArray]:
     return np.array_split(places, max(-(-len(places) // most), 1))
 
 
+class Shelf:
+    """Rows of tensors, put one behind the other into few large blocks of memory, which go back to the system whole."""
+
+    def __init__(self, n_rows: int, room: int) -> None:
+        """Takes how many rows may come, and how many bytes there are for them."""
+        self._n_rows, self._room, self._n_used = n_rows, room, 0
+        self._columns: list[Tensor] = []
+
+    def put(self, parts: Sequence[Tensor]) -> list[Tensor] | None:
+        """Copies tensors [n, …]; None if there is no room."""
+        n = len(parts[0])
+        if not self._columns:
+            self._n_rows = min(self._n_rows, n * self._room // sum(part.nbytes for part in parts))
+            self._columns = [part.new_empty(self._n_rows, *part.shape[1:]) for part in parts]
+        first, self._n_used = self._n_used, self._n_used + n
+        if self._n_used > self._n_rows:
+            return None
+        for column, part in zip(self._columns, parts):
+            column[first : self._n_used] = part
+        return [column[first : self._n_used] for column in self._columns]
+
+
 class Messages:
     """The bonds along which messages run, portion by portion and layer after layer; and the pairs of all blocks.
 
@@ -136,8 +158,8 @@ class Messages:
 
     def __init__(self, net: BondFrameNet, graph: LargeGraph) -> None:
         """Takes the network and the molecule."""
-        self._net, self._graph, self._room = net, graph, KEPT
-        self._near = graph.near()
+        self._net, self._graph, self._near = net, graph, graph.near()
+        self._shelf = Shelf(sum(map(len, self._near)), KEPT)
         self._kept: list[tuple[Located, Tensor]] = []  # and the elements of the frames, which bonds come without
 
     def __iter__(self) -> Iterator[Bonds]:
@@ -156,18 +178,16 @@ class Messages:
             yield portion, edges._replace(frames=frames), pairs._replace(frames=frames)
         for which in self._near[len(self._kept) :]:
             found = self._located(self._graph.portion(which))
-            if self._room > 0:
-                self._keep(*found)
+            self._keep(*found)
             yield found
 
     def _keep(self, portion: Portion, edges: Bonds, pairs: Bonds) -> None:
         """Keeps a portion whose bonds are all near, if there is room; after the first without, there is none."""
         elements, none = self._net.frames.packed(pairs.frames), pairs.frames.of(torch.empty(0, dtype=torch.int64))
-        parts = (elements, *pairs.radial, *pairs.inputs, pairs.pairs, portion.graph.offsite_values)
-        self._room -= sum(part.nbytes for part in parts)
-        if self._room > 0:
-            bare = portion, edges._replace(frames=none), pairs._replace(frames=none)
-            self._kept.append((bare, elements))
+        if kept := self._shelf.put((elements, pairs.pairs, *pairs.radial, *pairs.inputs)):
+            elements, ends, basis, first, second, *inputs = kept
+            pairs = Bonds(ends, none, (basis, first, second), pairs.envelope, Features(*inputs))
+            self._kept.append(((portion, pairs._replace(envelope=edges.envelope), pairs), elements))
 
     def _located(self, portion: Portion) -> Located:
         [(edges, pairs)] = self._net._bonds(portion.graph)

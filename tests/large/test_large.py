@@ -96,7 +96,7 @@ def test_prediction_is_that_of_the_dense_path(monkeypatch, forms: list[str], kep
     assert np.abs(dense.hamiltonian - dense.baseline_hamiltonian).max() > 1e-3  # the network has a say
 
 
-@pytest.mark.parametrize(("room", "n_kept"), [(2**31, 4), (150_000, 2), (0, 0)])
+@pytest.mark.parametrize(("room", "n_kept"), [(2**31, 4), (150_000, 3), (0, 0)])
 def test_geometry_is_kept_while_there_is_room(monkeypatch, room: int, n_kept: int):
     monkeypatch.setattr(portions, "KEPT", room)
     monkeypatch.setattr(portions, "PORTION", 20)
