@@ -204,7 +204,7 @@ class BlockMatrix:
     def row_order(self) -> RowOrder | None:
         """The values row by row, if the pairs are sorted by (i, j) and each stands there once."""
         rising = np.diff(self.pairs[:, 0] * self.layout.n_atoms + self.pairs[:, 1]) > 0
-        return RowOrder(self) if rising.all() else None
+        return RowOrder(self.with_values(np.empty(0))) if rising.all() else None  # values are not kept alive by it
 
     def to_dense(self) -> Array:
         """Dense matrix Σ_R M(R) [n_orbitals, n_orbitals]: a molecule's matrix, or a crystal's at Γ."""

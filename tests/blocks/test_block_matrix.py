@@ -1,5 +1,6 @@
 """BlockMatrix: blocks ↔ dense ↔ Bloch sums, with PySCF's integrals as the oracle."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -63,6 +64,14 @@ def test_sparse_matrices_depend_on_no_order_and_share_their_places(matrix: Block
     twice = b.with_values(2 * b.values).to_sparse()
     assert np.shares_memory(twice.indices, b.to_sparse().indices)
     assert np.array_equal(twice.toarray(), 2 * a.to_dense())
+
+
+def test_memory_is_given_back_without_the_garbage_collector(matrix: BlockMatrix):
+    copy = matrix.with_values(matrix.values.copy())
+    copy.to_dense()
+    values = weakref.ref(copy.values)
+    del copy
+    assert values() is None
 
 
 def test_wrong_shape_is_refused(matrix: BlockMatrix):
