@@ -25,6 +25,10 @@ from hampred.nn.portions import LargeGraph, corrected, correction_blocks
 
 LINEAR = ("graph", "overlap", "baseline", "network", "assembly")
 
+LARGEST_KEPT = 2**25 - 2**13
+"""Bytes of the largest block whose memory glibc keeps for later, once one of this size has been freed. Before that a
+small molecule is slowed down by memory given back and taken anew, a large one is not, and small ones look too dear."""
+
 CHECKED = 10_000
 """Orbitals up to which a factorisation proves that the truncated S is positive definite."""
 
@@ -67,6 +71,7 @@ def measure(model: Path, first: Atoms, atoms: Atoms, k: int) -> dict:
         k: Orbitals on each side of the gap; 0 leaves the diagonalisation out.
     """
     torch.set_num_threads(1)
+    bytearray(LARGEST_KEPT)  # freed at once
     predictor = hampred.load(model)
     predict_large(predictor, first)
     state, figures = _by_stages(predictor, atoms, stages := Stages())

@@ -136,6 +136,11 @@ class Shelf:
         self._n_rows, self._room, self._n_used = n_rows, room, 0
         self._columns: list[Tensor] = []
 
+    @property
+    def full(self) -> bool:
+        """Whether rows have come for which there was no room."""
+        return self._n_used > self._n_rows
+
     def put(self, parts: Sequence[Tensor]) -> list[Tensor] | None:
         """Copies tensors [n, …]; None if there is no room."""
         n = len(parts[0])
@@ -143,7 +148,7 @@ class Shelf:
             self._n_rows = min(self._n_rows, n * self._room // sum(part.nbytes for part in parts))
             self._columns = [part.new_empty(self._n_rows, *part.shape[1:]) for part in parts]
         first, self._n_used = self._n_used, self._n_used + n
-        if self._n_used > self._n_rows:
+        if self.full:
             return None
         for column, part in zip(self._columns, parts):
             column[first : self._n_used] = part
@@ -178,7 +183,8 @@ class Messages:
             yield portion, edges._replace(frames=frames), pairs._replace(frames=frames)
         for which in self._near[len(self._kept) :]:
             found = self._located(self._graph.portion(which))
-            self._keep(*found)
+            if not self._shelf.full:
+                self._keep(*found)
             yield found
 
     def _keep(self, portion: Portion, edges: Bonds, pairs: Bonds) -> None:
